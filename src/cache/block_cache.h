@@ -1,0 +1,53 @@
+// cache/block_cache.h: verified object blocks in memory, one cache per shard, shared by all readers of the shard.
+// Why:        several consumer groups read the same old data once from the store; a backlog scan must not evict the tail.
+// Contract:   get() gives a block's payload after its checks; concurrent gets of one block share one load; adjacent blocks of
+//             one request are fetched in one range GET (coalesced up to coalesce_bytes_max).
+// Invariants: an entry is found only by (object id, position): a hit never crosses objects. used <= capacity + what is pinned
+//             by loads (asserted).
+// Failure:    the store's kinds; corrupt when a block fails its check (after one re-read from the store).
+// Limits:     capacity_bytes, loads_inflight_max, coalesce_bytes_max, readahead_bytes_max.
+// Tests:      cache/*_test.cc (eviction core against a model; single flight; corruption).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "bytes/buffer.h"
+#include "object/format.h"
+#include "runtime/runtime.h"
+#include "store/store.h"
+
+namespace weir::cache {
+
+/// One block of a committed object, as its footer lists it.
+struct BlockKey {
+  object::Identity identity;
+  std::string object_key;  ///< in the store
+  model::TopicPartition partition;
+  object::BlockRef ref;
+};
+
+struct Options {
+  std::uint64_t capacity_bytes = 64U << 20U;
+  std::uint32_t loads_inflight_max = 16;
+  std::uint32_t coalesce_bytes_max = 8U << 20U;
+};
+
+class BlockCache {
+ public:
+  virtual ~BlockCache() = default;
+  /// Payloads of `blocks` (ascending positions of one object), in order. Those beyond `wanted` are read-ahead: they may be
+  /// loaded with the same GET and kept, but are not waited for and not returned.
+  virtual runtime::Task<base::Result<std::vector<bytes::Buffer>>> get(std::vector<BlockKey> blocks, std::size_t wanted,
+                                                                      base::MonoTime deadline) = 0;
+  [[nodiscard]] virtual std::uint64_t used_bytes() const = 0;
+  virtual runtime::Task<void> stop() = 0;
+};
+
+/// On the current shard. Runtime and store outlive it.
+std::unique_ptr<BlockCache> make_block_cache(runtime::Runtime& runtime, store::ObjectStore& store, Options options);
+
+}  // namespace weir::cache

@@ -1,0 +1,161 @@
+// meta/meta.h: what the keyspace holds, typed: cluster, sessions, topics, ownership, upload commits, log starts, garbage.
+// Why:        every metadata transaction compares the session and the revisions it built on; that rule lives here, once.
+// Place:      L4; used by log, upload, upkeep, api, app. Values have a format version and a CRC (docs/formats/keyspace-v1.md).
+// Contract:   calls from any shard; each completes on its caller's reactor. Mutations compare `sess/S live` (protocols.md, 1).
+//             unknown_outcome: the caller must re-send the very same mutation or re-read; helpers below say which they do.
+// Failure:    fenced = this session is sealed: stop everything. exists = a compare lost. not_found. corrupt = refuse.
+// Limits:     txns of at most keyspace::txn_operations_max; own_history_max entries.
+// Tests:      meta/*_test.cc on the memory keyspace, with ambiguous transactions.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "keyspace/keyspace.h"
+#include "model/ids.h"
+#include "runtime/runtime.h"
+
+namespace weir::meta {
+
+inline constexpr std::size_t own_history_live_max = 16;  ///< entries that stop live moves
+inline constexpr std::size_t own_history_max = 64;       ///< entries past which P serves reads and waits for the store
+
+struct ClusterRecord {
+  model::ClusterId id;
+  std::uint32_t format_level = 1;
+  std::uint64_t incarnation = 1;
+};
+
+struct TopicRecord {
+  std::string name;
+  model::TopicId id;
+  std::int32_t partition_count = 0;
+  std::int16_t replication_factor = 1;                 ///< as asked for; Metadata lists that many replicas
+  std::vector<std::vector<std::int32_t>> assignments;  ///< as asked for, or empty
+  std::map<std::string, std::string> configs;          ///< what was set explicitly
+  base::WallMs created_ms = 0;
+  bool internal = false;
+  keyspace::Revision revision = 0;                     ///< of its key; not stored in the value
+};
+
+enum class SessionState : std::uint8_t { live = 1, sealing = 2, sealed = 3 };
+
+struct SessionRecord {
+  model::SessionId id;
+  model::NodeId node;
+  SessionState state = SessionState::live;
+  model::WalId wal;
+  std::uint32_t segment_count = 0;
+  std::uint32_t segment_bytes = 0;
+  std::uint64_t window_bytes = 0;
+  base::WallMs started_ms = 0;
+  keyspace::Revision revision = 0;
+};
+
+struct OwnHistoryEntry {
+  model::LeaderEpoch epoch;
+  model::Offset start;
+  model::SessionId session;  ///< whose WAL holds the epoch's un-uploaded records
+  bool operator==(const OwnHistoryEntry&) const = default;
+};
+
+/// own/P. The last history entry is the epoch in force. A partition without a key yet has epoch 0, start 0 and no session.
+struct OwnRecord {
+  std::vector<OwnHistoryEntry> history;
+  keyspace::Revision revision = 0;
+  [[nodiscard]] model::LeaderEpoch epoch() const { return history.empty() ? model::LeaderEpoch(0) : history.back().epoch; }
+  [[nodiscard]] model::Offset start() const { return history.empty() ? model::Offset(0) : history.back().start; }
+};
+
+/// One committed upload: obj/S/k.
+struct ObjectRecord {
+  model::SessionId session;
+  model::CommitNumber commit;
+  model::ObjectId id;
+  std::string key;                    ///< in the store
+  std::uint64_t size_bytes = 0;
+  std::uint64_t footer_position = 0;
+  std::uint32_t footer_bytes = 0;
+  std::uint32_t footer_crc = 0;
+  base::WallMs created_ms = 0;
+  keyspace::Revision revision = 0;    ///< 0 before it is committed
+};
+
+/// gc/id: an object that nothing references any more and that is deleted G after its collector saw this.
+struct GarbageRecord {
+  model::ObjectId id;
+  std::string key;
+  base::WallMs unlinked_ms = 0;
+  keyspace::Revision revision = 0;
+};
+
+/// Everything at start, in one read each. Maps are ordered: nothing depends on hash order.
+struct Snapshot {
+  std::map<std::string, TopicRecord> topics;
+  std::map<model::TopicPartition, OwnRecord> own;
+  std::map<model::TopicPartition, model::Offset> log_start;
+  std::vector<SessionRecord> sessions;
+  std::vector<ObjectRecord> objects;      ///< ordered by (session's start, session, commit): upload order per partition
+  std::vector<GarbageRecord> garbage;
+};
+
+class Meta {
+ public:
+  Meta(runtime::Runtime& runtime, keyspace::Keyspace& keyspace);
+
+  // --- cluster and session (shard 0, at start) ---
+  /// The cluster of this keyspace; makes one with the given id when the keyspace is empty. invalid: a newer format level.
+  runtime::Task<base::Result<ClusterRecord>> open_cluster(model::ClusterId id_if_new);
+  runtime::Task<base::Result<Snapshot>> load();
+  /// Seals the node's former sessions (its volume lock is held) and puts sess/S live. From here on this object acts as S.
+  runtime::Task<base::Result<void>> begin_session(SessionRecord session, std::vector<SessionRecord> former);
+  /// Makes "segment_count segments exist" durable.
+  runtime::Task<base::Result<void>> register_segments(std::uint32_t segment_count);
+  /// Drops a sealed session whose WAL nothing needs (its files are deleted already).
+  runtime::Task<base::Result<void>> drop_session(model::SessionId session);
+  /// Re-reads sess/S: false once it is sealed or absent.
+  runtime::Task<base::Result<bool>> session_live();
+  [[nodiscard]] model::SessionId session() const { return session_.id; }
+
+  // --- topics ---
+  /// Puts the topic unless the name is taken (exists).
+  runtime::Task<base::Result<TopicRecord>> create_topic(TopicRecord topic);
+  /// Replaces the record if it is still at `topic.revision` (exists otherwise).
+  runtime::Task<base::Result<TopicRecord>> update_topic(TopicRecord topic);
+  /// Removes the topic's key, then its own/ and log-start keys (again at start for what a crash left).
+  runtime::Task<base::Result<void>> delete_topic(TopicRecord topic);
+  /// A block of `count` producer ids never given before; the first one.
+  runtime::Task<base::Result<model::ProducerId>> allocate_producer_ids(std::int64_t count);
+
+  // --- partitions ---
+  /// own/P -> (this session, next epoch, start), comparing `current.revision`; history is cut to what is above uploaded_to.
+  /// Decides an unknown outcome itself by re-reading (only this session changes own/P). exhausted: own_history_max is reached.
+  runtime::Task<base::Result<OwnRecord>> open_epoch(model::TopicPartition partition, OwnRecord current, model::Offset start,
+                                                    model::Offset uploaded_to);
+  /// Log starts only move up; any number (split into txns).
+  runtime::Task<base::Result<void>> set_log_starts(std::vector<std::pair<model::TopicPartition, model::Offset>> starts);
+
+  // --- uploads and garbage ---
+  /// Commit k: compare sess/S live and com/S.k = k-1; put com/S, obj/S/k. Re-sent unchanged until decided; fenced when sealed.
+  runtime::Task<base::Result<ObjectRecord>> commit_upload(ObjectRecord object);
+  /// Unlinks objects that nothing references: obj/.. -> gc/id in one txn each.
+  runtime::Task<base::Result<void>> unlink_objects(std::vector<ObjectRecord> objects, base::WallMs now_ms);
+  runtime::Task<base::Result<std::vector<GarbageRecord>>> list_garbage();
+  runtime::Task<base::Result<void>> drop_garbage(std::vector<GarbageRecord> garbage);
+  /// The newest commit number of this session.
+  [[nodiscard]] model::CommitNumber last_commit() const { return last_commit_; }
+
+ private:
+  runtime::Runtime& runtime_;
+  keyspace::Keyspace& keyspace_;
+  SessionRecord session_;
+  model::CommitNumber last_commit_;
+};
+
+}  // namespace weir::meta
