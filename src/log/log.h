@@ -1,0 +1,234 @@
+// log/log.h: the partitions of this broker as api/, upload/ and upkeep/ see them.
+// Why:        one place sequences a partition: offsets, producer state, high watermark, LSO, where each byte lies
+//             (group buffer, WAL, object), on the shard that owns it.
+// Place:      L5. One Log per broker; partitions are spread over shards by a table. Handlers call from any shard: calls hop to
+//             the owner and complete on the caller's reactor.
+// Contract:   produce() answers only after the WAL's durable + gate and in partition order (P1). read() shows only what is
+//             confirmed. Kafka's error codes are chosen in api/ from Errc.
+// Invariants: log_start <= uploaded_to <= HW <= log end; LSO <= HW (asserted at every change).
+// Failure:    Errc below, each saying whether the batch was certainly not appended or its outcome is unknown.
+// Limits:     Options; every waiter has a deadline.
+// Tests:      log/*_test.cc, sim.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "bytes/buffer.h"
+#include "meta/meta.h"
+#include "model/record_batch.h"
+#include "model/topic_config.h"
+#include "object/format.h"
+#include "runtime/runtime.h"
+#include "store/store.h"
+#include "wal/wal.h"
+
+namespace weir::log {
+
+enum class Errc : std::uint8_t {
+  none,
+  unknown_partition,        ///< no such topic id or index
+  not_owner,                ///< fenced, moved, or this session is sealed
+  quarantined,              ///< acked data are missing (or not yet readable): the text names volume and place
+  not_appended,             ///< certainly not appended: WAL full or sick, memory full, stopping
+  outcome_unknown,          ///< written, not confirmed within the deadline
+  corrupt_batch,
+  unsupported_magic,        ///< magic 0 or 1
+  message_too_large,
+  invalid_record,           ///< the batch breaks a rule (count, several batches of an idempotent producer, ...)
+  invalid_timestamp,
+  unsupported_compression,
+  out_of_order_sequence,
+  duplicate_sequence,       ///< a duplicate older than the five batches that are remembered
+  invalid_producer_epoch,
+  invalid_txn_state,
+  offset_out_of_range,
+  store_unavailable,        ///< reading from the object store failed within the deadline
+  cancelled,
+};
+std::string_view to_string(Errc errc);
+
+struct ProduceRequest {
+  model::TopicPartition partition;
+  bytes::Bytes records;            ///< one or more batches; borrowed until produce() completes
+  base::MonoTime deadline{};       ///< the request's timeout
+  bool coordinator = false;        ///< markers and coordinators' own records: control batches are allowed
+};
+
+struct ProduceOutcome {
+  Errc error = Errc::none;
+  std::string message;             ///< for a person, when error is set
+  model::Offset base_offset{-1};
+  base::WallMs log_append_time = -1;  ///< -1 with CreateTime
+  model::Offset log_start{-1};
+};
+
+enum class Isolation : std::uint8_t { read_uncommitted = 0, read_committed = 1 };
+
+struct ReadRequest {
+  model::TopicPartition partition;
+  model::Offset offset;
+  std::uint32_t max_bytes = 0;       ///< at least one whole batch is given when there is one and at_least_one is set
+  bool at_least_one = true;
+  Isolation isolation = Isolation::read_uncommitted;
+  model::LeaderEpoch current_epoch{-1};  ///< the client's, -1: not checked; see epoch in the outcome
+  base::MonoTime deadline{};
+};
+
+struct ReadOutcome {
+  Errc error = Errc::none;
+  std::string message;
+  bytes::BufferList batches;         ///< whole batches; the first may begin below the asked offset
+  std::uint64_t size_bytes = 0;
+  model::Offset high_watermark{-1};
+  model::Offset last_stable_offset{-1};
+  model::Offset log_start{-1};
+  model::LeaderEpoch epoch{-1};      ///< in force
+  std::vector<object::AbortedSpan> aborted;  ///< read_committed: those that touch the returned range, by first offset
+};
+
+struct PartitionState {
+  model::Offset log_start;
+  model::Offset uploaded_to;
+  model::Offset high_watermark;
+  model::Offset last_stable_offset;
+  model::Offset end;                 ///< next offset to be given
+  model::LeaderEpoch epoch;
+  std::uint64_t uploaded_bytes = 0;  ///< in objects, from log start
+  std::uint64_t tail_bytes = 0;      ///< not uploaded
+  bool quarantined = false;
+  std::string quarantine_reason;
+};
+
+struct OffsetAndTimestamp {
+  Errc error = Errc::none;
+  model::Offset offset{-1};
+  base::WallMs timestamp = -1;
+  model::LeaderEpoch epoch{-1};
+};
+
+/// What a ListOffsets question asks: one of Kafka's special timestamps or a time.
+enum class OffsetQuery : std::uint8_t { earliest, latest, max_timestamp, earliest_local, latest_tiered, by_time };
+
+struct EpochEnd {
+  Errc error = Errc::none;
+  model::LeaderEpoch epoch{-1};
+  model::Offset end_offset{-1};
+};
+
+/// Where one offset's batch lies, for `weir storage where`.
+struct Location {
+  enum class Kind : std::uint8_t { memory, wal, object } kind = Kind::memory;
+  model::Offset base_offset;
+  model::Offset end_offset;
+  std::optional<wal::Place> place;
+  std::optional<model::ObjectId> object;
+  std::string object_key;
+  std::uint64_t position = 0;
+  std::uint32_t size_bytes = 0;
+};
+
+struct Options {
+  std::uint64_t tail_memory_bytes_max = 256U << 20U;   ///< group memory kept for tail reads before it is left to the WAL
+  std::uint64_t block_cache_bytes = 64U << 20U;        ///< all shards together
+  std::uint32_t producers_per_partition_max = 100000;
+  std::int64_t producer_id_expiration_ms = 86400000;
+  std::uint32_t unconfirmed_batches_per_partition_max = 100000;
+};
+
+// --- what upload/ takes and gives back (shard-local, see Shard) ---
+
+/// Un-uploaded, confirmed batches of one partition, in order and contiguous.
+struct UploadRun {
+  object::PartitionEntry entry;      ///< all but blocks, payload_bytes, time_index
+  struct Batch {
+    wal::Place place;
+    bytes::Buffer memory;            ///< empty when only the WAL has it: read with Appender::read
+    model::Offset base_offset;
+    model::Offset end_offset;
+    base::WallMs max_timestamp = -1;
+  };
+  std::vector<Batch> batches;
+};
+
+/// One shard's partitions; all calls on that shard.
+class Shard {
+ public:
+  virtual ~Shard() = default;
+  /// Confirmed bytes not yet uploaded, and the age of the oldest (zero when none).
+  struct Backlog {
+    std::uint64_t bytes = 0;
+    base::Duration oldest_age{};
+  };
+  [[nodiscard]] virtual Backlog backlog() const = 0;
+  /// Takes up to max_bytes for one upload, oldest partitions first, whole batches; sorted by partition. The runs stay readable
+  /// where they are; at most one collection is outstanding: it ends with committed() or abandoned().
+  virtual std::vector<UploadRun> collect(std::uint64_t max_bytes) = 0;
+  /// The object is committed: positions move to it, WAL places are released. entries: this shard's, with their blocks.
+  virtual void committed(const meta::ObjectRecord& object, const std::vector<object::PartitionEntry>& entries) = 0;
+  virtual void abandoned() = 0;
+  virtual wal::Appender& appender() = 0;
+  /// Object extents of a partition from log start on, for retention.
+  struct Extent {
+    meta::ObjectRecord object;
+    model::Offset base_offset;
+    model::Offset end_offset;
+    std::uint64_t payload_bytes = 0;
+    base::WallMs max_timestamp = -1;
+  };
+  [[nodiscard]] virtual std::vector<model::TopicPartition> partitions() const = 0;
+  [[nodiscard]] virtual std::vector<Extent> extents(const model::TopicPartition& partition) const = 0;
+};
+
+class Log {
+ public:
+  virtual ~Log() = default;
+
+  // --- life (shard 0) ---
+  /// Opens every partition of the snapshot from its objects' footers and what the WAL recovery found; quarantines per
+  /// partition. Footers are read with bounded concurrency; until a partition's are there, its produces wait (bounded).
+  virtual runtime::Task<base::Result<void>> open(const meta::Snapshot& snapshot, wal::RecoveredWal recovered,
+                                                 std::function<void(std::size_t, std::size_t)> progress) = 0;
+  /// Sinks for Wal::start, in shard order; valid from construction.
+  virtual std::vector<wal::ShardSink*> sinks() = 0;
+  virtual Shard& shard(runtime::ShardId id) = 0;
+  /// Creates or deletes partitions after meta did; from shard 0.
+  virtual runtime::Task<base::Result<void>> add_partitions(const meta::TopicRecord& topic, model::TopicConfig config) = 0;
+  virtual runtime::Task<base::Result<void>> remove_partitions(const meta::TopicRecord& topic) = 0;
+  virtual runtime::Task<void> update_config(model::TopicId topic, model::TopicConfig config) = 0;
+  /// No produce is admitted from now on; long polls end; what is in flight is confirmed or failed.
+  virtual runtime::Task<void> stop() = 0;
+
+  // --- data (any shard) ---
+  /// `records` must stay alive until the task completes. The sequence ticket, the offset and the copy into the group buffer
+  /// happen before the first suspension after admission; two produces begun in order on one connection keep that order.
+  virtual runtime::Task<ProduceOutcome> produce(ProduceRequest request) = 0;
+  virtual runtime::Task<ReadOutcome> read(ReadRequest request) = 0;
+  struct WaitPosition {
+    model::TopicPartition partition;
+    model::Offset offset;
+    Isolation isolation = Isolation::read_uncommitted;
+  };
+  /// Waits until at least min_bytes (approximately) are readable beyond the positions together, an epoch changes or a partition goes away,
+  /// the deadline, or the stop.
+  virtual runtime::Task<runtime::Wake> wait_readable(std::vector<WaitPosition> positions, std::uint64_t min_bytes,
+                                                     base::MonoTime deadline, runtime::Stop* stop) = 0;
+  virtual runtime::Task<OffsetAndTimestamp> query_offset(model::TopicPartition partition, OffsetQuery query, base::WallMs timestamp,
+                                                         Isolation isolation, base::MonoTime deadline) = 0;
+  virtual runtime::Task<base::Result<PartitionState>> state(model::TopicPartition partition) = 0;
+  virtual runtime::Task<EpochEnd> epoch_end(model::TopicPartition partition, model::LeaderEpoch epoch) = 0;
+  /// DeleteRecords and retention: durable in meta first, then objects and WAL places below it are released.
+  virtual runtime::Task<Errc> raise_log_start(model::TopicPartition partition, model::Offset to) = 0;
+  virtual runtime::Task<base::Result<std::optional<Location>>> locate(model::TopicPartition partition, model::Offset offset) = 0;
+};
+
+/// Runtime, wal, meta and store outlive the Log. The cluster id is the objects' identity.
+std::unique_ptr<Log> make_log(runtime::Runtime& runtime, wal::Wal& wal, meta::Meta& meta, store::ObjectStore& store,
+                              model::ClusterId cluster, Options options);
+
+}  // namespace weir::log
