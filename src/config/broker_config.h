@@ -1,0 +1,86 @@
+// config/broker_config.h: the broker's settings in effect, typed and cross-checked; what app/ builds the broker from.
+// Contract:   pure: from Settings, or an error that names the setting. A topic's settings come from its own values over these.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "config/settings.h"
+#include "model/topic_config.h"
+
+namespace weir::config {
+
+enum class SecurityProtocol : std::uint8_t { plaintext, ssl };
+
+struct ListenerConfig {
+  std::string name;      ///< upper case
+  std::string host;      ///< empty: all interfaces
+  std::uint16_t port = 0;
+  SecurityProtocol protocol = SecurityProtocol::plaintext;
+  std::string advertised_host;  ///< empty: the address that the client connected to
+  std::uint16_t advertised_port = 0;  ///< 0: the bound port
+};
+
+struct AdminListener {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+struct WalConfig {
+  std::string directory;
+  std::uint64_t size_bytes = 1ULL << 30U;
+};
+
+enum class ClientAuth : std::uint8_t { none, requested, required };
+
+struct TlsConfig {
+  std::string certificate_file;
+  std::string key_file;
+  std::string trust_file;
+  ClientAuth client_auth = ClientAuth::none;
+};
+
+struct BrokerConfig {
+  std::int32_t node_id = 0;
+  std::string rack;
+  std::vector<ListenerConfig> listeners;
+  std::vector<AdminListener> admin_listeners;
+  std::optional<TlsConfig> tls;
+  std::string data_directory;
+  WalConfig wal;
+  std::string store_url;     ///< file:///DIR or s3://...
+  std::string keyspace_url;  ///< file:///DIR
+  std::string cache_directory;
+  std::uint64_t cache_memory_bytes = 0;
+  std::uint64_t upload_size_bytes = 0;
+  std::int64_t upload_age_ms = 0;
+  std::int64_t shutdown_timeout_ms = 0;
+  std::optional<std::uint32_t> shard_count;
+  std::string wal_io;        ///< auto, io_uring, pwritev2
+  std::string log_level;
+  bool log_json = false;
+  Settings settings;         ///< as given, for DescribeConfigs and for what is read by name
+};
+
+[[nodiscard]] base::Result<BrokerConfig> make_broker_config(Settings settings);
+
+/// A topic's settings in effect. `explicit_values` must have been checked with check_topic_values().
+[[nodiscard]] model::TopicConfig make_topic_config(const std::map<std::string, std::string>& explicit_values, const Settings& broker);
+/// Unknown names and malformed values: the first error, in words for the client.
+[[nodiscard]] base::Result<void> check_topic_values(const std::map<std::string, std::string>& values);
+/// The value in effect of one topic setting and where it comes from, for DescribeConfigs.
+struct EffectiveValue {
+  std::optional<std::string> value;
+  enum class Source : std::uint8_t { topic, static_broker, default_value } source = Source::default_value;
+};
+[[nodiscard]] EffectiveValue topic_value(const Declaration& declaration, const std::map<std::string, std::string>& explicit_values,
+                                         const Settings& broker);
+
+/// docs/settings.md, from the declarations.
+[[nodiscard]] std::string settings_page();
+
+}  // namespace weir::config
