@@ -1,7 +1,8 @@
 // store/store.h: the object store as weir uses it. Real: S3, a local directory; tests and simulation: memory, faulty.
-// Contract:   keys are UTF-8, '/'-separated, without empty, "." or ".." parts, at most 900 bytes. An object is immutable once
-//             put: weir never overwrites. Calls may come from any shard and complete on the caller's reactor. Buffers handed
-//             to put() are kept alive until every attempt has ended (a retried PUT never sends reused memory).
+// Contract:   keys are printable UTF-8, '/'-separated, without empty, "." or ".." parts, at most 900 bytes, 240 per part; no key
+//             is a "directory" of another one (a/b and a/b/c) (keys.h). An object is immutable once put: weir never
+//             overwrites. Calls may come from any shard and complete on the caller's reactor. Buffers handed to put() are
+//             kept alive until every attempt has ended (a retried PUT never sends reused memory). A deadline of zero = none.
 // Failure:    retry = not done (503, refused, budget spent); unknown_outcome = a put that may have been applied (timeout,
 //             reset); exists = If-None-Match lost to *another* content (412 after our own lost reply is recognised as success by
 //             the object's length and checksum); not_found; invalid = wrong bucket, credentials, key; corrupt = length or
@@ -48,7 +49,8 @@ class ObjectStore {
   virtual ~ObjectStore() = default;
   /// Stores the concatenation of `body` under the key; visible whole or not at all, durable on success.
   virtual runtime::Task<base::Result<void>> put(std::string key, bytes::BufferList body, PutOptions options) = 0;
-  /// Bytes [offset, offset + size); fewer only at the object's end. size 0 = to the end.
+  /// Bytes [offset, offset + size); fewer only at the object's end (none when the offset is there or beyond). size 0 = to
+  /// the end.
   virtual runtime::Task<base::Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
                                                          GetOptions options) = 0;
   virtual runtime::Task<base::Result<ObjectInfo>> head(std::string key, GetOptions options) = 0;
