@@ -78,6 +78,14 @@ class Buffer {
   [[nodiscard]] std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_bytes_}; }
   /// A part of this buffer that shares ownership; the range must lie inside (asserted).
   [[nodiscard]] Buffer slice(std::size_t offset_bytes, std::size_t size_bytes) const;
+  /// True when both lie in one slab (and then keep the same memory alive).
+  [[nodiscard]] bool shares_slab(const Buffer& other) const { return owner_.slab_ != nullptr && owner_.slab_ == other.owner_.slab_; }
+  /// Grows this view over `next` when that lies directly behind it in the same slab; false and unchanged otherwise.
+  bool try_extend(const Buffer& next) {
+    if (!shares_slab(next) || data_ + size_bytes_ != next.data_) return false;
+    size_bytes_ += next.size_bytes_;
+    return true;
+  }
   /// The slab behind, for memory accounting (its whole size stays alive with this slice). 0 when empty.
   [[nodiscard]] std::size_t slab_size() const { return owner_.size(); }
 

@@ -11,6 +11,7 @@
 // Tests:      log/*_test.cc, sim.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -139,6 +140,8 @@ struct Options {
   std::uint32_t producers_per_partition_max = 100000;
   std::int64_t producer_id_expiration_ms = 86400000;
   std::uint32_t unconfirmed_batches_per_partition_max = 100000;
+  std::uint64_t tail_records_max = 4U << 20U;          ///< un-uploaded batches of the broker (about 112 bytes of memory each)
+  base::Duration open_wait_max = std::chrono::seconds(10);  ///< for footers, before the broker starts without them
 };
 
 // --- what upload/ takes and gives back (shard-local, see Shard) ---
@@ -191,8 +194,12 @@ class Log {
 
   // --- life (shard 0) ---
   /// Opens every partition of the snapshot from its objects' footers and what the WAL recovery found; quarantines per
-  /// partition. Footers are read with bounded concurrency; until a partition's are there, its produces wait (bounded).
-  virtual runtime::Task<base::Result<void>> open(const meta::Snapshot& snapshot, wal::RecoveredWal recovered,
+  /// partition. Footers are read with bounded concurrency. While the store is down open() returns after open_wait_max with the
+  /// footers still being fetched behind it: until a partition's are there its produces and reads wait (bounded by their
+  /// deadlines). `config_of` gives a topic's settings in effect; `progress` counts footers (done, total). Called once, after
+  /// Wal::recover() and before Wal::start().
+  virtual runtime::Task<base::Result<void>> open(meta::Snapshot snapshot, wal::RecoveredWal recovered,
+                                                 std::function<model::TopicConfig(const meta::TopicRecord&)> config_of,
                                                  std::function<void(std::size_t, std::size_t)> progress) = 0;
   /// Sinks for Wal::start, in shard order; valid from construction.
   virtual std::vector<wal::ShardSink*> sinks() = 0;
