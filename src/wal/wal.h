@@ -76,6 +76,9 @@ class ShardSink {
   virtual void records_durable(std::span<const DurableRecord> records, std::span<const Statement> statements) = 0;
   /// Certain failure after all re-appends, or the gate closed (fenced): nothing of these may be confirmed.
   virtual void records_failed(std::span<const RecordToken> records, const base::Error& why) = 0;
+  /// Group memory is full and appends wait: let go of buffers of durable records (they are read back from the WAL) until about
+  /// this much is free. Called at most once per admission check; may be ignored when nothing can be let go.
+  virtual void memory_wanted(std::size_t bytes) { static_cast<void>(bytes); }
 };
 
 /// A shard's way into the WAL. All calls on its shard.
@@ -83,10 +86,15 @@ class Appender {
  public:
   virtual ~Appender() = default;
   /// Whether this payload is admitted now: memory of groups, free WAL space, the session's health.
+  /// False also while others wait in wait_admission(): first come, first served.
   [[nodiscard]] virtual bool can_append(std::size_t payload_bytes) const = 0;
-  /// Waits until can_append() (first come, first served). exhausted: the WAL or its memory stayed full until the deadline;
-  /// fenced: this session is sealed. Nothing is reserved.
+  /// Waits until the payload is admitted (first come, first served); the caller then reserves before it suspends again.
+  /// exhausted: the WAL or its memory stayed full until the deadline; fenced: this session is sealed; invalid: larger than
+  /// payload_bytes_max(). Nothing is reserved.
   virtual runtime::Task<base::Result<void>> wait_admission(std::size_t payload_bytes, base::MonoTime deadline) = 0;
+
+  /// The largest payload that fits into a segment.
+  [[nodiscard]] virtual std::size_t payload_bytes_max() const { return std::size_t{1} << 20U; }
 
   struct Reservation {
     bytes::MutableBytes payload;  ///< to be filled by the caller, with the batch's base offset and epoch patched
@@ -100,7 +108,8 @@ class Appender {
   /// These records are committed to an object, or not wanted (deleted topic, below log start, void).
   virtual void release(std::span<const Place> places) = 0;
   /// Everything of the partition below `offset` is uploaded (or the partition is gone: max offset): statements at or below it
-  /// are no longer needed.
+  /// are no longer needed. After recovery this must be called for each partition of RecoveredWal::statements as soon as it is
+  /// true (at once when all was uploaded): a stated high watermark that is not uploaded keeps its session's files.
   virtual void uploaded_to(const model::TopicPartition& partition, model::Offset offset) = 0;
   /// Reads a payload back, verified. corrupt names volume and place.
   virtual runtime::Task<base::Result<bytes::Buffer>> read(Place place) = 0;
@@ -132,6 +141,7 @@ struct RecoveredWal {
   std::uint64_t bytes_read = 0;
   std::uint64_t groups_valid = 0;
   std::uint64_t groups_torn = 0;
+  std::uint64_t keyspace_revision = 0;  ///< highest that a group relied on: an older keyspace must refuse the start
 };
 
 /// One earlier session's part of the volume, as sess/S registers it.
@@ -150,9 +160,11 @@ class Wal {
   virtual runtime::Task<base::Result<RecoveredWal>> recover(std::vector<RegisteredWal> earlier,
                                                             std::function<void(std::uint64_t, std::uint64_t)> progress) = 0;
   /// Told when no record of an earlier session's WAL is needed any more: deletes its files. Segments of it are released with
-  /// Appender::release as its records are committed.
+  /// Appender::release as its records are committed. After stop() also of the own session when nothing of it is needed: a clean
+  /// stop that uploaded everything leaves no file behind (drop the session in meta afterwards). A crash between this and
+  /// meta's drop is recognised by recover(): the session then counts as empty. retry: it is still needed.
   virtual runtime::Task<base::Result<void>> remove_session(model::SessionId session) = 0;
-  /// Live (unreleased) records of an earlier session.
+  /// Live (unreleased) records of a session, plus stated high watermarks that are not uploaded; 0 = remove_session() may go.
   [[nodiscard]] virtual std::uint64_t live_records(model::SessionId session) const = 0;
   /// Begins to take appends: creates the first segment. `register_segments(n)` must make "n segments exist" durable in sess/S
   /// before the first byte goes to segment n-1. One sink per shard, in shard order.
@@ -161,6 +173,11 @@ class Wal {
   virtual Appender& appender(runtime::ShardId shard) = 0;
   /// Writes a control group (HW statements, or nothing) and waits until it is durable: the readiness probe and the clean stop.
   virtual runtime::Task<base::Result<void>> flush_statements() = 0;
+  /// This session is sealed or fenced (a transaction said so): the gate closes for good, everything not yet reported fails as
+  /// fenced, nothing is admitted any more. Shard 0.
+  virtual void seal_self(std::string why) { static_cast<void>(why); }
+  /// The newest keyspace revision that this session's appends build on; every group records it. Shard 0.
+  virtual void relied_on_revision(std::uint64_t revision) { static_cast<void>(revision); }
   /// When a group of this session last became durable; MonoTime{} before the first.
   [[nodiscard]] virtual base::MonoTime last_durable() const = 0;
   [[nodiscard]] virtual std::uint64_t used_bytes() const = 0;  ///< of segments that are not free; shard 0
