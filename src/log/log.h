@@ -169,10 +169,12 @@ class Shard {
     base::Duration oldest_age{};
   };
   [[nodiscard]] virtual Backlog backlog() const = 0;
-  /// Takes up to max_bytes for one upload, oldest partitions first, whole batches; sorted by partition. The runs stay readable
-  /// where they are; at most one collection is outstanding: it ends with committed() or abandoned().
+  /// Takes up to max_bytes for one upload (one batch at least, when there is one), oldest partitions first, whole batches;
+  /// sorted by partition. The runs stay readable where they are; at most one collection is outstanding: it ends with
+  /// committed() or abandoned().
   virtual std::vector<UploadRun> collect(std::uint64_t max_bytes) = 0;
-  /// The object is committed: positions move to it, WAL places are released. entries: this shard's, with their blocks.
+  /// The object is committed: positions move to it, WAL places are released. entries: this shard's, with their blocks. A run
+  /// that was collected and has no entry (its WAL place could not be read) stays un-uploaded, as if abandoned.
   virtual void committed(const meta::ObjectRecord& object, const std::vector<object::PartitionEntry>& entries) = 0;
   virtual void abandoned() = 0;
   virtual wal::Appender& appender() = 0;

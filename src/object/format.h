@@ -7,7 +7,7 @@
 //             the payload; the footer's CRC covers the footer and the same identity. Nothing is used before its check.
 // Failure:    corrupt with the place, never a crash or an allocation beyond the input.
 // Limits:     block_payload_bytes_max (a larger single batch gets a block of its own).
-// Tests:      object/format_test.cc (golden files in testdata/), object/format_fuzz.cc.
+// Tests:      object/format_test.cc (golden files in testdata/), object/footer_fuzz.cc.
 #pragma once
 
 #include <cstdint>
@@ -124,7 +124,8 @@ struct InputBatch {
 class Builder {
  public:
   Builder(Identity identity, model::SessionId session, model::CommitNumber commit);
-  /// `entry` carries everything but blocks, payload_bytes and time_index, which are derived from the batches.
+  /// `entry` carries everything but blocks, payload_bytes, max_timestamp and time_index, which are derived from the batches
+  /// (one at least, ascending; the last ends at entry.end_offset).
   void add_partition(PartitionEntry entry, std::vector<InputBatch> batches);
   struct Finished {
     bytes::BufferList body;         ///< header, blocks, footer, trailer
@@ -132,7 +133,7 @@ class Builder {
     std::uint32_t crc32c = 0;       ///< of the whole body (combined, not recomputed)
     std::uint64_t footer_position = 0;
     std::uint32_t footer_bytes = 0;
-    std::uint32_t footer_crc = 0;
+    std::uint32_t footer_crc = 0;      ///< as parse_trailer gives it and the footer itself ends with
     Footer footer;
   };
   [[nodiscard]] Finished finish() &&;

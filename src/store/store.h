@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,9 @@ class ObjectStore {
   virtual runtime::Task<base::Result<void>> remove(std::vector<std::string> keys, GetOptions options) = 0;
   /// Up to 1,000 objects whose key begins with `prefix` and is above `start_after`.
   virtual runtime::Task<base::Result<ListPage>> list(std::string prefix, std::string start_after, GetOptions options) = 0;
+  /// The store's own clock now (its last Date plus the monotonic time since), when it has one: retention trusts the earlier of
+  /// it and the broker's clock. On the caller's shard.
+  [[nodiscard]] virtual std::optional<base::WallMs> now_ms() const { return std::nullopt; }
   /// For people: "s3://bucket/prefix at host", "/path".
   [[nodiscard]] virtual std::string description() const = 0;
   /// Ends pools and background work; after this no call may be pending.
