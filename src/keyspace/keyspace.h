@@ -1,8 +1,8 @@
 // keyspace/keyspace.h: the small, strongly consistent map that holds weir's metadata: compare-txn, range, watch. No leases.
 // Why:        one interface for RocksDB (one node), etcd (a fleet) and memory (tests, simulation).
-// Contract:   linearizable. Every successful txn has its own revision, greater than all before. A key's mod_revision is the
-//             revision of the txn that last put it; 0 = absent. Calls may come from any shard and complete on the caller's
-//             reactor. Keys and values are bytes; keys sort bytewise.
+// Contract:   linearizable. Every txn that changes a key has its own revision, greater than all before (one that changes
+//             nothing reports the present one). A key's mod_revision is the revision of the txn that last put it; 0 = absent.
+//             Calls may come from any shard and complete on the caller's reactor. Keys and values are bytes; keys sort bytewise.
 // Failure:    retry = certainly not applied; unknown_outcome = may be applied now or later (protocols.md, 1: it is decided only
 //             by seeing it applied, by the same txn refused, or by another txn that breaks its compare); corrupt = the
 //             keyspace's own log is damaged: the start is refused.
@@ -25,7 +25,9 @@ namespace weir::keyspace {
 
 inline constexpr std::size_t txn_operations_max = 128;      ///< compares + operations
 inline constexpr std::size_t value_bytes_max = 1024 * 1024;
+inline constexpr std::size_t key_bytes_max = 1024;
 inline constexpr std::size_t range_page_max = 1000;
+inline constexpr std::size_t range_pages_max = 100'000;     ///< of one range_all()
 
 using Revision = std::int64_t;
 
@@ -75,7 +77,8 @@ struct WatchEvent {
 class Watch {
  public:
   virtual ~Watch() = default;
-  /// The next txn's events; retry = the stream broke or the start revision was compacted: range anew and watch from there.
+  /// The next txn's events; retry = the stream broke or the start revision was compacted: range anew and watch from there;
+  /// cancelled = nothing came until the deadline, or `stop` was requested.
   virtual runtime::Task<base::Result<std::vector<WatchEvent>>> next(base::MonoTime deadline, runtime::Stop* stop) = 0;
 };
 
@@ -100,5 +103,8 @@ class Keyspace {
 /// All entries under a prefix, page by page (not one snapshot: pages may show different revisions; the result's revision is
 /// the first page's, which is safe for a following watch).
 runtime::Task<base::Result<RangeResult>> range_prefix(Keyspace& keyspace, std::string prefix, base::MonoTime deadline);
+/// The same for the keys in [from, to).
+runtime::Task<base::Result<RangeResult>> range_all(Keyspace& keyspace, std::string from, std::string to,
+                                                   base::MonoTime deadline);
 
 }  // namespace weir::keyspace
