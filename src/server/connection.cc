@@ -1,0 +1,208 @@
+#include "server/connection.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "base/ensure.h"
+#include "bytes/endian.h"
+
+namespace weir::server {
+namespace {
+
+using runtime::Task;
+
+constexpr std::size_t length_prefix_bytes = 4;
+constexpr std::size_t slab_bytes_min = 4096;          // an idle connection holds no more
+constexpr std::size_t large_frame_bytes = 16384;      // from here the next slab is made for a frame of the same size
+constexpr std::size_t slab_hint_bytes_max = 1U << 20U;
+constexpr std::size_t replies_per_write_max = 64;
+
+std::string_view looks_like(std::uint32_t length) {
+  constexpr std::uint32_t get = 0x47455420;
+  constexpr std::uint32_t post = 0x504F5354;
+  constexpr std::uint32_t head = 0x48454144;
+  constexpr std::uint32_t put = 0x50555420;
+  if (length == get || length == post || length == head || length == put) {
+    return "an HTTP request (the admin API has its own listener: weir.admin.listeners)";
+  }
+  if ((length >> 16U) == 0x1603U) return "a TLS hello on a plaintext listener (use the SSL listener, or security.protocol=PLAINTEXT)";
+  return "no Kafka request";
+}
+
+}  // namespace
+
+Connection::Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, Accepted accepted, Limits limits)
+    : runtime_(runtime),
+      dispatcher_(dispatcher),
+      limits_(limits),
+      stream_(std::move(accepted.stream)),
+      listener_(std::move(accepted.listener)),
+      id_(accepted.id) {
+  state_.closing = &closing_;
+}
+
+void Connection::close_with(std::string_view reason) {
+  runtime_.log->warn("server", "connection closed", {{"peer", runtime::to_string(stream_->peer())}, {"listener", listener_}, {"reason", reason}});
+}
+
+Task<bool> Connection::fill(std::size_t wanted_bytes) {
+  ENSURE(wanted_bytes <= limits_.frame_bytes_max + length_prefix_bytes, "{} bytes wanted", wanted_bytes);
+  while (end_ - begin_ < wanted_bytes) {
+    // A new slab when the rest of this one cannot hold what is wanted; frames already handed out keep the old one alive.
+    if (!slab_ || slab_.size() - begin_ < wanted_bytes || slab_.size() == end_) {
+      const std::size_t hint = last_frame_bytes_ >= large_frame_bytes ? std::min(last_frame_bytes_ + slab_bytes_min, slab_hint_bytes_max) : 0;
+      bytes::SlabRef next = bytes::SlabRef::allocate(std::max({wanted_bytes, hint, slab_bytes_min}));
+      if (end_ > begin_) std::memcpy(next.writable().data(), slab_.writable().data() + begin_, end_ - begin_);
+      end_ -= begin_;
+      begin_ = 0;
+      slab_ = std::move(next);
+    }
+    const base::MonoTime deadline = limits_.idle_max < base::Duration::zero()
+                                        ? runtime::no_deadline
+                                        : runtime::Reactor::current().now() + limits_.idle_max;
+    auto count = co_await stream_->read_some(slab_.writable().subspan(end_), deadline);
+    if (!count) {
+      // Resets and idle ends are everyday; only what the operator can act on is told.
+      if (count.kind() == base::ErrorKind::invalid) close_with(count.error().text);
+      co_return false;
+    }
+    if (*count == 0) co_return false;
+    end_ += *count;
+  }
+  co_return true;
+}
+
+bool Connection::take_frame_length(std::uint32_t& length) {
+  length = bytes::load_be<std::uint32_t>(slab_.writable().data() + begin_);
+  if (length <= limits_.frame_bytes_max) {
+    begin_ += length_prefix_bytes;
+    return true;
+  }
+  close_with(fmt::format("a frame of {} bytes is above socket.request.max.bytes={}: this looks like {}", length,
+                         limits_.frame_bytes_max, looks_like(length)));
+  return false;
+}
+
+Task<bytes::Buffer> Connection::read_frame() {
+  if (!co_await fill(length_prefix_bytes)) co_return bytes::Buffer();
+  std::uint32_t length = 0;
+  if (!take_frame_length(length)) co_return bytes::Buffer();
+  if (length == 0) {
+    close_with("a frame of length 0");
+    co_return bytes::Buffer();
+  }
+  if (!co_await fill(length)) co_return bytes::Buffer();
+  bytes::Buffer frame(slab_, begin_, length);
+  begin_ += length;
+  last_frame_bytes_ = length;
+  if (begin_ == end_) {  // nothing behind: the frame alone keeps the slab, the next read gets a fitting one
+    slab_ = bytes::SlabRef();
+    begin_ = end_ = 0;
+  }
+  co_return frame;
+}
+
+Task<void> Connection::serve(std::shared_ptr<Slot> slot, bytes::Buffer frame) {
+  api::Reply reply = co_await dispatcher_.handle(state_, slot->ctx, std::move(frame));
+  --running_count_;
+  slot->reply.complete(std::move(reply));
+  changed_.pulse();
+}
+
+Task<void> Connection::read_loop(runtime::Stop& stop) {
+  while (!stop.requested()) {
+    const base::MonoTime now = runtime::Reactor::current().now();
+    if (muted_until_ > now) (void)co_await runtime::sleep_until(muted_until_, &closing_);
+    bytes::Buffer frame = co_await read_frame();
+    if (frame.empty() || stop.requested() || closing_.requested()) break;
+    auto slot = std::make_shared<Slot>();
+    model::RequestContext& ctx = slot->ctx;
+    ctx.mark(model::Stage::received, runtime::Reactor::current().now());
+    const runtime::Address peer = stream_->peer();
+    const runtime::Address local = stream_->local();
+    ctx.principal = state_.principal;
+    ctx.software_name = state_.software_name;
+    ctx.software_version = state_.software_version;
+    ctx.listener = listener_;
+    ctx.peer_host = peer.host;
+    ctx.peer_port = peer.port;
+    ctx.local_host = local.host;
+    ctx.local_port = local.port;
+    ctx.connection_id = id_;
+    if (auto begun = dispatcher_.begin(frame.view(), ctx); !begun) {
+      close_with(begun.error());
+      break;
+    }
+    ctx.mark(model::Stage::parsed, runtime::Reactor::current().now());
+    const bool overlaps = dispatcher_.may_overlap(ctx.api_key);
+    while (!closing_.requested() &&
+           (slots_.size() >= limits_.requests_inflight_max ||
+            (running_count_ > 0 && !(overlaps && dispatcher_.may_overlap(running_key_))))) {
+      (void)co_await changed_.wait(runtime::no_deadline, &closing_);
+    }
+    if (closing_.requested()) break;
+    running_key_ = ctx.api_key;
+    ++running_count_;
+    slots_.push_back(slot);
+    scope_.spawn("request", serve(slot, std::move(frame)));
+    changed_.pulse();
+  }
+  reading_ended_ = true;
+  closing_.request();  // nobody waits for a long poll any more; produces in work go on to their end
+  changed_.pulse();
+}
+
+Task<void> Connection::write_loop() {
+  for (;;) {
+    while (slots_.empty() && !reading_ended_ && !closing_.requested()) (void)co_await changed_.wait(runtime::no_deadline, &closing_);
+    if (slots_.empty()) break;
+    (void)co_await slots_.front()->reply.wait();
+    // All replies that are ready in order go out in one gathered write.
+    std::vector<api::Reply> ready;
+    std::vector<std::array<std::byte, length_prefix_bytes>> prefixes;
+    bool close_after = false;
+    while (!slots_.empty() && slots_.front()->reply.has_value() && ready.size() < replies_per_write_max && !close_after) {
+      api::Reply reply = slots_.front()->reply.take();
+      if (reply.throttle_ms > 0) {
+        muted_until_ = std::max(muted_until_, runtime::Reactor::current().now() + std::chrono::milliseconds(reply.throttle_ms));
+      }
+      close_after = reply.close;
+      if (reply.close && !reply.close_reason.empty()) close_with(reply.close_reason);
+      slots_.front()->ctx.mark(model::Stage::responded, runtime::Reactor::current().now());
+      slots_.pop_front();
+      if (reply.send && !reply.body.empty()) ready.push_back(std::move(reply));
+    }
+    changed_.pulse();
+    prefixes.resize(ready.size());
+    std::vector<bytes::Bytes> pieces;
+    for (std::size_t i = 0; i < ready.size(); ++i) {
+      bytes::store_be(prefixes[i].data(), static_cast<std::uint32_t>(bytes::total_size(ready[i].body)));
+      pieces.emplace_back(prefixes[i]);
+      for (const bytes::Buffer& buffer : ready[i].body) pieces.push_back(buffer.view());
+    }
+    if (!pieces.empty()) {
+      auto sent = co_await stream_->write(std::move(pieces), runtime::Reactor::current().now() + limits_.write_max);
+      if (!sent) close_after = true;
+    }
+    if (close_after) break;
+  }
+  closing_.request();  // long polls of this connection return, a pending read ends
+  stream_->close();
+  changed_.pulse();
+}
+
+Task<void> Connection::run(runtime::Stop& stop) {
+  // When the broker stops, a read that waits for a next request ends; requests in work go on to their answers.
+  runtime::Scope writer;
+  writer.spawn("write_loop", write_loop());
+  {
+    runtime::Stop::Callback on_stop(&stop, [this] { closing_.request(); });
+    co_await read_loop(stop);
+  }
+  co_await writer.join();
+  co_await scope_.join();
+}
+
+}  // namespace weir::server

@@ -1,0 +1,86 @@
+// server/connection.h: one client connection: frames in, replies out in order, limits, muting, idle timeout.
+// Why:        a producer keeps five requests in flight: they overlap here and are answered in order.
+// Place:      L8, on the shard that accepted it.
+// Contract:   run() returns when the connection has ended and nothing of it is pending. When `stop` is requested no further
+//             request is read, those in work are answered, then it closes.
+// Invariants: replies leave in the order of their requests; unanswered requests <= requests_inflight_max (asserted).
+// Failure:    a frame above frame_bytes_max, a negative length, another protocol's bytes: closed with a log line that says what
+//             it looks like; other connections are not touched.
+// Limits:     Limits below. Receive memory: one slab per connection, sized by its recent frames.
+// Tests:      server/connection_test.cc
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "api/dispatch.h"
+#include "runtime/runtime.h"
+#include "runtime/scope.h"
+
+namespace weir::server {
+
+struct Limits {
+  std::uint32_t frame_bytes_max = 104857600;      ///< socket.request.max.bytes
+  std::uint32_t requests_inflight_max = 500;      ///< queued.max.requests
+  base::Duration idle_max = std::chrono::minutes(10);  ///< connections.max.idle.ms; negative: for ever
+  base::Duration write_max = std::chrono::seconds(60);  ///< a peer that takes nothing for so long is cut
+};
+
+/// What is known of a connection before its first byte.
+struct Accepted {
+  std::unique_ptr<runtime::Stream> stream;
+  std::string listener;
+  std::uint64_t id = 0;
+};
+
+class Connection {
+ public:
+  Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, Accepted accepted, Limits limits);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  runtime::Task<void> run(runtime::Stop& stop);
+  /// Cuts it now; run() returns soon after.
+  void abort() { stream_->close(); }
+
+ private:
+  struct Slot {
+    model::RequestContext ctx;
+    runtime::Completion<api::Reply> reply;
+  };
+
+  runtime::Task<void> read_loop(runtime::Stop& stop);
+  runtime::Task<void> write_loop();
+  runtime::Task<void> serve(std::shared_ptr<Slot> slot, bytes::Buffer frame);
+  /// The next whole frame (without its length); empty at the end of the connection.
+  runtime::Task<bytes::Buffer> read_frame();
+  runtime::Task<bool> fill(std::size_t wanted_bytes);
+  bool take_frame_length(std::uint32_t& length);
+  void close_with(std::string_view reason);
+
+  runtime::Runtime& runtime_;
+  api::Dispatcher& dispatcher_;
+  Limits limits_;
+  std::unique_ptr<runtime::Stream> stream_;
+  std::string listener_;
+  std::uint64_t id_;
+  api::ConnectionState state_;
+  runtime::Stop closing_;
+  runtime::Scope scope_;
+
+  // Received bytes [begin_, end_) of slab_ are not yet consumed; frames are slices of the slab.
+  bytes::SlabRef slab_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t last_frame_bytes_ = 0;
+
+  std::deque<std::shared_ptr<Slot>> slots_;  ///< unanswered, in order
+  std::size_t running_count_ = 0;            ///< handlers in work
+  std::int16_t running_key_ = -1;            ///< of the newest request in work
+  bool reading_ended_ = false;
+  base::MonoTime muted_until_{};
+  runtime::Event changed_;                   ///< a slot was added or answered, or reading ended
+};
+
+}  // namespace weir::server

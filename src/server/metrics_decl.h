@@ -1,0 +1,14 @@
+// server/metrics_decl.h: what connections count.
+#pragma once
+
+#include "runtime/metrics.h"
+
+namespace weir::server {
+
+inline constexpr runtime::MetricDecl connections_open{"weir_connections", runtime::MetricKind::gauge, "Client connections that are open."};
+inline constexpr runtime::MetricDecl connections_accepted{"weir_connections_accepted_total", runtime::MetricKind::counter,
+                                                          "Client connections accepted."};
+inline constexpr runtime::MetricDecl connections_refused{"weir_connections_refused_total", runtime::MetricKind::counter,
+                                                         "Client connections closed at accept because of max.connections or max.connections.per.ip."};
+
+}  // namespace weir::server

@@ -1,0 +1,144 @@
+#include "server/server.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "runtime/submit.h"
+#include "server/metrics_decl.h"
+
+namespace weir::server {
+
+using runtime::Task;
+
+namespace {
+constexpr base::Duration accept_retry_delay = std::chrono::milliseconds(100);  // after EMFILE and the like
+}
+
+struct Server::ShardConnections {
+  runtime::Scope scope;
+  runtime::Stop stop;
+  std::set<Connection*> open;
+};
+
+Server::Server(runtime::Runtime& runtime, api::Dispatcher& dispatcher, Options options)
+    : runtime_(runtime),
+      dispatcher_(dispatcher),
+      options_(std::move(options)),
+      loads_(runtime.shards.size(), 0),
+      open_gauge_(runtime.metrics->gauge(connections_open)),
+      accepted_counter_(runtime.metrics->counter(connections_accepted)),
+      refused_counter_(runtime.metrics->counter(connections_refused)) {
+  for (std::size_t i = 0; i < runtime.shards.size(); ++i) shards_.push_back(std::make_unique<ShardConnections>());
+}
+
+Server::~Server() { ENSURE(open_count_ == 0, "the server was destroyed with {} open connections", open_count_); }
+
+Task<base::Result<void>> Server::start() {
+  for (const ListenerOptions& listener : options_.listeners) {
+    auto listening = co_await runtime_.network->listen(listener.address, listener.tls);
+    if (!listening) co_return base::with_context(fmt::format("listener {} on {}", listener.name, runtime::to_string(listener.address)), listening.error());
+    listeners_.push_back(std::move(*listening));
+  }
+  for (std::size_t i = 0; i < listeners_.size(); ++i) acceptors_.spawn("accept", accept_loop(i));
+  co_return base::Result<void>();
+}
+
+std::vector<runtime::Address> Server::addresses() const {
+  std::vector<runtime::Address> addresses;
+  for (const auto& listener : listeners_) addresses.push_back(listener->local());
+  return addresses;
+}
+
+std::uint32_t Server::least_loaded() const {
+  return static_cast<std::uint32_t>(std::min_element(loads_.begin(), loads_.end()) - loads_.begin());
+}
+
+bool Server::admit(const std::string& peer_host) {
+  std::size_t& from_ip = per_ip_[peer_host];
+  if (open_count_ < options_.connections_max && from_ip < options_.connections_per_ip_max) {
+    ++from_ip;
+    ++open_count_;
+    return true;
+  }
+  if (from_ip == 0) per_ip_.erase(peer_host);
+  refused_counter_.add();
+  runtime_.log->warn("server", "connection refused: max.connections or max.connections.per.ip is reached", {{"peer", peer_host}, {"open", open_count_}});
+  return false;
+}
+
+void Server::forget(std::uint32_t shard, const std::string& peer_host) {
+  --loads_[shard];
+  --open_count_;
+  open_gauge_.set(static_cast<std::int64_t>(open_count_));
+  if (const auto at = per_ip_.find(peer_host); --at->second == 0) per_ip_.erase(at);
+}
+
+Task<void> Server::serve(Server* server, std::uint32_t shard, Accepted accepted, std::string peer_host) {
+  ShardConnections& mine = *server->shards_[shard];
+  Connection connection(server->runtime_, server->dispatcher_, std::move(accepted), server->options_.limits);
+  mine.open.insert(&connection);
+  co_await connection.run(mine.stop);
+  mine.open.erase(&connection);
+  co_await runtime::submit_to(*server->runtime_.shards[0], [server, shard, &peer_host] { server->forget(shard, peer_host); });
+}
+
+Task<void> Server::accept_loop(std::size_t listener_index) {
+  const ListenerOptions& options = options_.listeners[listener_index];
+  while (!acceptors_.stopping()) {
+    const std::uint32_t shard = least_loaded();
+    runtime::Reactor& home = *runtime_.shards[shard];
+    auto stream = co_await listeners_[listener_index]->accept(home);
+    if (!stream) {
+      if (stream.kind() == base::ErrorKind::cancelled) break;
+      runtime_.log->warn("server", "accept failed", {{"listener", options.name}, {"error", stream.error().text}});
+      (void)co_await runtime::sleep_for(accept_retry_delay, &acceptors_.stop_token());
+      continue;
+    }
+    std::string peer_host = (*stream)->peer().host;
+    const bool admitted = admit(peer_host);
+    if (admitted) {
+      ++loads_[shard];
+      accepted_counter_.add();
+      open_gauge_.set(static_cast<std::int64_t>(open_count_));
+    }
+    // The stream belongs to its shard from here on, also when it is only closed there.
+    home.post([this, shard, admitted, peer_host = std::move(peer_host),
+               accepted = Accepted{.stream = std::move(*stream), .listener = options.name, .id = next_id_++}]() mutable {
+      if (!admitted) {
+        accepted.stream->close();
+        return;
+      }
+      shards_[shard]->scope.spawn("connection", serve(this, shard, std::move(accepted), std::move(peer_host)));
+    });
+  }
+}
+
+Task<void> Server::stop_accepting() {
+  if (std::exchange(stopping_, true)) co_return;
+  for (const auto& listener : listeners_) listener->close();
+  co_await acceptors_.stop();
+}
+
+Task<void> Server::stop(base::MonoTime deadline) {
+  co_await stop_accepting();
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    ShardConnections* mine = shards_[i].get();
+    co_await runtime::submit_to(*runtime_.shards[i], [mine] { mine->stop.request(); });
+  }
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    ShardConnections* mine = shards_[i].get();
+    co_await runtime::submit_to(*runtime_.shards[i], [mine, deadline]() -> Task<void> {
+      return [](ShardConnections* connections, base::MonoTime until) -> Task<void> {
+        runtime::Reactor& reactor = runtime::Reactor::current();
+        const runtime::TimerId timer = reactor.call_at(until, [connections] {
+          for (Connection* connection : connections->open) connection->abort();
+        });
+        co_await connections->scope.join();
+        reactor.cancel_timer(timer);
+      }(mine, deadline);
+    });
+  }
+}
+
+}  // namespace weir::server
