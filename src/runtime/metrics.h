@@ -3,16 +3,17 @@
 // Contract:   a room declares its metrics as namespace-scope MetricDecl constants in its metrics_decl.h and asks Metrics for
 //             the live cell once, at construction; cells live as long as Metrics. Updates are relaxed atomics: any thread.
 //             Names begin with weir_, units last (_bytes, _seconds, _total for counters).
-// Limits:     metric_series_max per broker (asserted): label values come from small fixed sets, never from clients.
+// Limits:     metric_series_max per broker (metric_registry.h; asserted): label values come from small fixed sets, never from clients.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <bit>
 #include <cstdint>
-#include <functional>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/units.h"
 
@@ -24,6 +25,15 @@ struct MetricDecl {
   std::string_view name;
   MetricKind kind;
   std::string_view help;
+};
+
+/// Puts declarations into the process's table, from which docs/metrics.md is made. In a room's metrics_decl.h, after them:
+///   inline const DeclaredMetrics wal_metrics({&wal_groups_total, &wal_append_seconds});
+class DeclaredMetrics {
+ public:
+  DeclaredMetrics(std::initializer_list<const MetricDecl*> decls);
+  /// All declarations of the rooms linked into this program, by name.
+  static std::vector<MetricDecl> all();
 };
 
 class Counter {

@@ -1,0 +1,123 @@
+#include "runtime/real.h"
+
+#include <pthread.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <thread>
+
+#include "base/ensure.h"
+#include "runtime/file_real.h"
+#include "runtime/metric_registry.h"
+#include "runtime/real_blocking.h"
+#include "runtime/real_reactor.h"
+
+namespace weir::runtime {
+namespace {
+
+constexpr std::uint32_t shards_max = 256;
+
+class RealRuntimeImpl final : public RealRuntime {
+ public:
+  explicit RealRuntimeImpl(RealOptions options)
+      : log_(options.log), blocking_("block", options.blocking_thread_count) {
+    ENSURE(options.shard_count > 0 && options.shard_count <= shards_max, "{} shards", options.shard_count);
+    for (std::uint32_t i = 0; i < options.shard_count; ++i) reactors_.push_back(std::make_unique<RealReactor>(ShardId(i)));
+  }
+
+  // The order of ending: loops first (nobody submits any more), then the pools, then what they might still post to.
+  ~RealRuntimeImpl() override {
+    for (auto& reactor : reactors_) reactor->request_stop();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  base::Result<void> start(const RealOptions& options) {
+    WEIR_TRY(make_engines(options));
+    std::vector<FileEngine*> engine_of_shard;
+    for (std::size_t i = 0; i < reactors_.size(); ++i) engine_of_shard.push_back(engines_[i % engines_.size()].get());
+    files_ = std::make_unique<RealFileSystem>(std::move(engine_of_shard), blocking_, log_);
+    for (auto& reactor : reactors_) doors_.shards.push_back(reactor.get());
+    doors_.files = files_.get();
+    doors_.blocking = &blocking_;
+    doors_.log = &log_;
+    doors_.metrics = &metrics_;
+    for (std::size_t i = 0; i < reactors_.size(); ++i) {
+      threads_.emplace_back([reactor = reactors_[i].get()] { reactor->run(); });
+      pthread_setname_np(threads_.back().native_handle(), fmt::format("weir-shard{}", i).c_str());
+    }
+    return {};
+  }
+
+  Runtime& doors() override { return doors_; }
+  [[nodiscard]] FileBackend file_backend() const override { return backend_; }
+
+  void on_terminate(std::move_only_function<void(int)> callback) override {
+    ENSURE(!signals_, "on_terminate is called twice");
+    terminate_ = std::move(callback);
+    signals_.emplace(reactors_.front()->io(), SIGTERM, SIGINT);
+    reactors_.front()->post([this] { wait_for_signal(); });
+  }
+
+ private:
+  base::Result<void> make_engines(const RealOptions& options) {
+    backend_ = FileBackend::pwritev2;
+    if (options.file_backend != FileBackend::pwritev2) {
+      auto made = make_rings();
+      if (made) {
+        backend_ = FileBackend::uring;
+        return {};
+      }
+      if (options.file_backend == FileBackend::uring) return base::fail(base::ErrorKind::invalid, made.error().text);
+      log_.info("runtime", "io_uring is not available, files go through a thread pool", {{"reason", made.error().text}});
+    }
+    file_pool_.emplace("file", options.file_thread_count);
+    engines_.push_back(make_pool_engine(*file_pool_));
+    return {};
+  }
+
+  // All or none: with a ring on some shards only, the same file would behave differently by where it was opened.
+  base::Result<void> make_rings() {
+    std::vector<std::unique_ptr<FileEngine>> rings;
+    for (auto& reactor : reactors_) {
+      auto ring = make_uring_engine(*reactor);
+      if (!ring) {
+        for (auto& other : reactors_) other->set_turn_hook(nullptr);
+        return std::unexpected(ring.error());
+      }
+      rings.push_back(std::move(*ring));
+    }
+    engines_ = std::move(rings);
+    return {};
+  }
+
+  void wait_for_signal() {
+    signals_->async_wait([this](const boost::system::error_code& error, int signal_number) {
+      if (error) return;
+      terminate_(signal_number);
+      wait_for_signal();
+    });
+  }
+
+  TextLogger log_;
+  MetricRegistry metrics_;
+  std::vector<std::unique_ptr<RealReactor>> reactors_;
+  std::optional<boost::asio::signal_set> signals_;
+  std::move_only_function<void(int)> terminate_;
+  RealBlockingPool blocking_;
+  std::optional<RealBlockingPool> file_pool_;
+  std::vector<std::unique_ptr<FileEngine>> engines_;
+  FileBackend backend_ = FileBackend::pwritev2;
+  std::unique_ptr<RealFileSystem> files_;
+  Runtime doors_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+base::Result<std::unique_ptr<RealRuntime>> make_real_runtime(RealOptions options) {
+  auto runtime = std::make_unique<RealRuntimeImpl>(options);
+  WEIR_TRY(runtime->start(options));
+  return runtime;
+}
+
+}  // namespace weir::runtime
