@@ -277,6 +277,10 @@ Task<Result<ListPage>> LocalDirectory::list_inner(std::string prefix, std::strin
   if (!base.empty() && !check_key(std::string_view(base).substr(0, base.size() - 1))) co_return ListPage{};  // no key begins so
   std::string path = base.empty() ? root_ : path_to(base);
   while (path.size() > 1 && path.back() == '/') path.pop_back();
+  if (!base.empty()) {
+    const auto info = co_await files_.stat(path);
+    if (!info || !info->is_directory) co_return ListPage{};  // not made yet, or an object of that name
+  }
   Walk state{.prefix = std::move(prefix), .start_after = std::move(start_after), .page = {}};
   if (state.may_hold(base)) WEIR_CO_TRY(co_await walk(std::move(path), base, &state));
   if (state.full()) {

@@ -25,7 +25,7 @@ Result<void> MemoryStore::put_here(const std::string& key, const bytes::BufferLi
     return base::fail(ErrorKind::exhausted, "the memory store is full");
   }
   if (bytes::crc32c(copy.view()) != options.crc32c) {
-    return base::fail(ErrorKind::invalid, fmt::format("the body of '{}' does not have the checksum given with it", key));
+    return base::fail(ErrorKind::corrupt, fmt::format("the body of '{}' does not have the checksum given with it", key));
   }
   stored_bytes_ = stored_bytes_ - old_size + copy.size();
   objects_[key] = Object{.body = std::move(copy), .modified_ms = home_.wall_now_ms()};

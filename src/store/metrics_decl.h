@@ -33,5 +33,7 @@ inline constexpr runtime::MetricDecl connections_opened_total{
     .help = "Connections opened to the object store."};
 inline constexpr runtime::MetricDecl connections_open{
     .name = "weir_store_connections", .kind = runtime::MetricKind::gauge, .help = "Connections to the object store, busy and idle."};
+inline const runtime::DeclaredMetrics store_metrics({&requests_total, &request_seconds, &bytes_total, &retries_total,
+                                                     &retries_refused_total, &connections_opened_total, &connections_open});
 
 }  // namespace weir::store

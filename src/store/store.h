@@ -6,7 +6,7 @@
 // Failure:    retry = not done (503, refused, budget spent); unknown_outcome = a put that may have been applied (timeout,
 //             reset); exists = If-None-Match lost to *another* content (412 after our own lost reply is recognised as success by
 //             the object's length and checksum); not_found; invalid = wrong bucket, credentials, key; corrupt = length or
-//             checksum of what came back is wrong; cancelled = the deadline passed with nothing begun.
+//             checksum of what came back, or of what arrived there, is wrong; cancelled = the deadline passed with nothing begun.
 // Limits:     each implementation names its own: connections, attempts, token budget, timeouts.
 // Tests:      store/testing/store_conformance.h runs on every implementation.
 #pragma once
