@@ -165,7 +165,7 @@ int do_fallocate(const char* path, int mode, off_t offset, off_t length, struct 
   return 0;
 }
 
-int do_fsync(const char*, int, struct fuse_file_info* info) {
+int do_fsync(const char* path, int, struct fuse_file_info* info) {
   if (!power) return -EIO;
   powerfs::Inode* found = inode_of(path, info);
   if (found == nullptr) return -EIO;
