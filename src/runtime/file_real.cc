@@ -11,50 +11,13 @@
 
 #include "base/ensure.h"
 #include "runtime/errno_error.h"
+#include "runtime/piece_cursor.h"
 
 namespace weir::runtime {
 namespace {
 
 using base::ErrorKind;
 using base::Result;
-
-constexpr std::size_t pieces_per_call_max = 64;  // of IOV_MAX = 1024: they lie in the coroutine's frame
-constexpr std::size_t bytes_per_call_max = std::size_t{1} << 30U;  // results are ints
-
-// A position inside a list of pieces, from which calls are cut.
-class PieceCursor {
- public:
-  explicit PieceCursor(std::vector<bytes::Bytes> pieces) : pieces_(std::move(pieces)) {
-    for (const bytes::Bytes piece : pieces_) left_bytes_ += piece.size();
-  }
-  [[nodiscard]] std::size_t left_bytes() const { return left_bytes_; }
-  unsigned fill(std::array<iovec, pieces_per_call_max>& into) const {
-    unsigned count = 0;
-    std::size_t total = 0;
-    std::size_t skip = inside_bytes_;
-    for (std::size_t i = index_; i < pieces_.size() && count < into.size() && total < bytes_per_call_max; ++i) {
-      const bytes::Bytes part = pieces_[i].subspan(skip);
-      skip = 0;
-      if (part.empty()) continue;
-      const std::size_t size = std::min(part.size(), bytes_per_call_max - total);
-      into[count++] = iovec{.iov_base = const_cast<std::byte*>(part.data()), .iov_len = size};
-      total += size;
-    }
-    return count;
-  }
-  void advance(std::size_t size_bytes) {
-    ENSURE(size_bytes <= left_bytes_, "wrote {} of {} bytes", size_bytes, left_bytes_);
-    left_bytes_ -= size_bytes;
-    inside_bytes_ += size_bytes;
-    while (index_ < pieces_.size() && inside_bytes_ >= pieces_[index_].size()) inside_bytes_ -= pieces_[index_++].size();
-  }
-
- private:
-  std::vector<bytes::Bytes> pieces_;
-  std::size_t index_ = 0;
-  std::size_t inside_bytes_ = 0;
-  std::size_t left_bytes_ = 0;
-};
 
 bool is_aligned(std::uint64_t value) { return value % bytes::io_alignment_bytes == 0; }
 bool is_aligned(bytes::Bytes memory) {

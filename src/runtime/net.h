@@ -55,6 +55,8 @@ struct TlsClientOptions {
   std::string ca_file;  ///< empty: the system's roots
   std::string server_name;  ///< SNI and verified name; empty: the host connected to
   bool verify = true;
+  std::string certificate_chain_file;  ///< empty: no client certificate
+  std::string private_key_file;
 };
 
 class Listener {

@@ -9,6 +9,7 @@
 #include "base/ensure.h"
 #include "runtime/file_real.h"
 #include "runtime/metric_registry.h"
+#include "runtime/net_real.h"
 #include "runtime/real_blocking.h"
 #include "runtime/real_reactor.h"
 
@@ -38,6 +39,7 @@ class RealRuntimeImpl final : public RealRuntime {
     files_ = std::make_unique<RealFileSystem>(std::move(engine_of_shard), blocking_, log_);
     for (auto& reactor : reactors_) doors_.shards.push_back(reactor.get());
     doors_.files = files_.get();
+    doors_.network = &network_;
     doors_.blocking = &blocking_;
     doors_.log = &log_;
     doors_.metrics = &metrics_;
@@ -104,6 +106,7 @@ class RealRuntimeImpl final : public RealRuntime {
   std::optional<boost::asio::signal_set> signals_;
   std::move_only_function<void(int)> terminate_;
   RealBlockingPool blocking_;
+  RealNetwork network_{blocking_};
   std::optional<RealBlockingPool> file_pool_;
   std::vector<std::unique_ptr<FileEngine>> engines_;
   FileBackend backend_ = FileBackend::pwritev2;

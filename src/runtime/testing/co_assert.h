@@ -38,3 +38,6 @@ std::string why(const R& result) {
   return result.has_value() ? std::string() : result.error().text;
 }
 }  // namespace weir::runtime::testing
+
+/// Outside coroutines.
+#define ASSERT_OK(result) ASSERT_TRUE((result).has_value()) << ::weir::runtime::testing::why(result)

@@ -1,0 +1,96 @@
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "base/ensure.h"
+#include "runtime/errno_error.h"
+#include "runtime/piece_cursor.h"
+#include "runtime/socket.h"
+
+namespace weir::runtime {
+namespace {
+
+using base::Result;
+
+// A connection that always has bytes ready lets the others run after this many reads.
+constexpr int reads_without_yield_max = 16;
+
+class TcpStream final : public Stream {
+ public:
+  TcpStream(RealReactor& home, int fd) : peer_(peer_address(fd)), local_(local_address(fd)), socket_(home, fd) {}
+
+  Task<Result<std::size_t>> read_some(bytes::MutableBytes into, base::MonoTime deadline) override {
+    ENSURE(!into.empty() && !reading_, "a read without room, or a second read of one stream");
+    const Flag reading(reading_);
+    if (++reads_without_wait_ >= reads_without_yield_max) {
+      reads_without_wait_ = 0;
+      co_await yield();
+    }
+    while (true) {
+      if (socket_.closed()) co_return std::unexpected(cancelled_error(true));
+      if (drained_) {
+        WEIR_CO_TRY(co_await socket_.wait(Direction::read, deadline));
+        drained_ = false;
+        reads_without_wait_ = 0;
+      }
+      const ssize_t got = ::recv(socket_.fd(), into.data(), into.size(), MSG_DONTWAIT);
+      if (got >= 0) {
+        // A short read emptied the socket: the next one waits at once instead of asking in vain.
+        drained_ = static_cast<std::size_t>(got) < into.size();
+        co_return static_cast<std::size_t>(got);
+      }
+      if (errno == EAGAIN) drained_ = true;
+      else if (errno != EINTR) co_return base::fail(base::ErrorKind::io, errno_error(errno, "read").text);
+    }
+  }
+
+  Task<Result<void>> write(std::vector<bytes::Bytes> from, base::MonoTime deadline) override {
+    ENSURE(!writing_, "a second write of one stream");
+    const Flag writing(writing_);
+    PieceCursor cursor(std::move(from));
+    std::array<iovec, pieces_per_call_max> pieces;
+    while (cursor.left_bytes() > 0) {
+      if (socket_.closed()) co_return std::unexpected(cancelled_error(true));
+      msghdr message{};
+      message.msg_iov = pieces.data();
+      message.msg_iovlen = cursor.fill(pieces);
+      const ssize_t sent = ::sendmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent >= 0) {
+        cursor.advance(static_cast<std::size_t>(sent));
+      } else if (errno == EAGAIN) {
+        WEIR_CO_TRY(co_await socket_.wait(Direction::write, deadline));
+      } else if (errno != EINTR) {
+        co_return base::fail(base::ErrorKind::io, errno_error(errno, "write").text);
+      }
+    }
+    co_return Result<void>{};
+  }
+
+  void close() override { socket_.close(); }
+  [[nodiscard]] Address peer() const override { return peer_; }
+  [[nodiscard]] Address local() const override { return local_; }
+
+ private:
+  struct Flag {
+    explicit Flag(bool& flag) : flag_(flag) { flag_ = true; }
+    ~Flag() { flag_ = false; }
+    Flag(const Flag&) = delete;
+    Flag& operator=(const Flag&) = delete;
+    bool& flag_;
+  };
+  Address peer_;
+  Address local_;
+  Socket socket_;
+  bool reading_ = false;
+  bool writing_ = false;
+  bool drained_ = true;
+  int reads_without_wait_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Stream> make_tcp_stream(RealReactor& home, int fd) { return std::make_unique<TcpStream>(home, fd); }
+
+}  // namespace weir::runtime
