@@ -1,11 +1,14 @@
 // meta/meta.h: what the keyspace holds, typed: cluster, sessions, topics, ownership, upload commits, log starts, garbage.
 // Why:        every metadata transaction compares the session and the revisions it built on; that rule lives here, once.
 // Place:      L4; used by log, upload, upkeep, api, app. Values have a format version and a CRC (docs/formats/keyspace-v1.md).
-// Contract:   calls from any shard; each completes on its caller's reactor. Mutations compare `sess/S live` (protocols.md, 1).
+// Contract:   calls from any shard once begin_session() has returned; each completes on its caller's reactor. Mutations compare
+//             `sess/S live`: sess/S is put once when the session begins and once when it is sealed, so its revision is the
+//             fence (what changes in between, the segment count, has its own key segs/S).
 //             unknown_outcome: the caller must re-send the very same mutation or re-read; helpers below say which they do.
 // Failure:    fenced = this session is sealed: stop everything. exists = a compare lost. not_found. corrupt = refuse.
-// Limits:     txns of at most keyspace::txn_operations_max; own_history_max entries.
-// Tests:      meta/*_test.cc on the memory keyspace, with ambiguous transactions.
+//             retry = certainly not done. cancelled = stop() was called, certainly not done.
+// Limits:     txns of at most keyspace::txn_operations_max; own_history_max entries; transact.h names attempts and pauses.
+// Tests:      meta/*_test.cc on the memory keyspace, with ambiguous transactions and a crash at every transaction.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +28,7 @@ namespace weir::meta {
 
 inline constexpr std::size_t own_history_live_max = 16;  ///< entries that stop live moves
 inline constexpr std::size_t own_history_max = 64;       ///< entries past which P serves reads and waits for the store
+inline constexpr std::uint32_t format_level_max = 1;     ///< newest format level that this binary reads and writes
 
 struct ClusterRecord {
   model::ClusterId id;
@@ -95,19 +99,29 @@ struct GarbageRecord {
   keyspace::Revision revision = 0;
 };
 
-/// Everything at start, in one read each. Maps are ordered: nothing depends on hash order.
+/// Everything at start. Maps are ordered: nothing depends on hash order. What partitions are opened from is a load() after
+/// begin_session(): only then can no former session of this node change anything any more.
 struct Snapshot {
   std::map<std::string, TopicRecord> topics;
   std::map<model::TopicPartition, OwnRecord> own;
   std::map<model::TopicPartition, model::Offset> log_start;
   std::vector<SessionRecord> sessions;
-  std::vector<ObjectRecord> objects;      ///< ordered by (session's start, session, commit): upload order per partition
+  std::vector<ObjectRecord> objects;      ///< ordered by revision, which is the order of commits: upload order per partition
   std::vector<GarbageRecord> garbage;
+  std::vector<model::TopicId> leftovers;  ///< deleted topics of which keys remain: see resume_deletions()
+  keyspace::Revision revision = 0;        ///< of the first page read
 };
 
 class Meta {
  public:
+  /// Both outlive this object.
   Meta(runtime::Runtime& runtime, keyspace::Keyspace& keyspace);
+  ~Meta();
+  Meta(const Meta&) = delete;
+  Meta& operator=(const Meta&) = delete;
+  /// Ends waiting for a keyspace that does not answer: calls return cancelled or unknown_outcome within `transact.h`'s longest
+  /// pause. Any shard.
+  void stop();
 
   // --- cluster and session (shard 0, at start) ---
   /// The cluster of this keyspace; makes one with the given id when the keyspace is empty. invalid: a newer format level.
@@ -117,7 +131,7 @@ class Meta {
   runtime::Task<base::Result<void>> begin_session(SessionRecord session, std::vector<SessionRecord> former);
   /// Makes "segment_count segments exist" durable.
   runtime::Task<base::Result<void>> register_segments(std::uint32_t segment_count);
-  /// Drops a sealed session whose WAL nothing needs (its files are deleted already).
+  /// Drops a sealed session, or at the clean stop this one, whose WAL nothing needs (its files are deleted already).
   runtime::Task<base::Result<void>> drop_session(model::SessionId session);
   /// Re-reads sess/S: false once it is sealed or absent.
   runtime::Task<base::Result<bool>> session_live();
@@ -130,6 +144,8 @@ class Meta {
   runtime::Task<base::Result<TopicRecord>> update_topic(TopicRecord topic);
   /// Removes the topic's key, then its own/ and log-start keys (again at start for what a crash left).
   runtime::Task<base::Result<void>> delete_topic(TopicRecord topic);
+  /// Erases what is left of deleted topics: for Snapshot::leftovers, at start.
+  runtime::Task<base::Result<void>> resume_deletions(std::vector<model::TopicId> leftovers);
   /// A block of `count` producer ids never given before; the first one.
   runtime::Task<base::Result<model::ProducerId>> allocate_producer_ids(std::int64_t count);
 
@@ -152,10 +168,21 @@ class Meta {
   [[nodiscard]] model::CommitNumber last_commit() const { return last_commit_; }
 
  private:
+  struct Detail;
+  runtime::Task<base::Result<void>> load_sessions_and_objects(Snapshot* snapshot);
+  runtime::Task<base::Result<void>> seal_former(SessionRecord former);
+  runtime::Task<base::Result<void>> raise_log_starts(std::vector<std::pair<std::string, model::Offset>> chunk);
+  runtime::Task<base::Result<ObjectRecord>> decide_commit(ObjectRecord object);
   runtime::Runtime& runtime_;
   keyspace::Keyspace& keyspace_;
+  std::unique_ptr<Detail> detail_;
   SessionRecord session_;
   model::CommitNumber last_commit_;
+  keyspace::Revision commit_revision_ = 0;          ///< of com/S
+  std::optional<model::ObjectId> undecided_commit_;  ///< commit last_commit_ + 1 was sent for this object, outcome unknown
+  bool committing_ = false;
+  std::uint32_t segment_count_ = 0;
+  keyspace::Revision segments_revision_ = 0;        ///< of segs/S
 };
 
 }  // namespace weir::meta
