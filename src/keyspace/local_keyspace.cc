@@ -105,7 +105,7 @@ std::vector<std::shared_ptr<LocalKeyspace::Pending>> LocalKeyspace::take_batch()
 void LocalKeyspace::finish(Pending& pending, base::Result<TxnResult> result) {
   room_.release(1);
   if (cells_ != nullptr) {
-    //SOON cells_->seconds.record(home_.now() - pending.begun);
+    cells_->seconds.record(home_.now() - pending.begun);
     (!result ? cells_->failed : result->succeeded ? cells_->applied : cells_->refused).add();
   }
   pending.done.complete(std::move(result));
