@@ -1,6 +1,7 @@
 // The suites that real doors pass, on the simulated ones: what the simulator tests must be what the broker meets.
 #include "keyspace/testing/keyspace_conformance.h"
 #include "runtime/testing/file_conformance.h"
+#include "runtime/testing/net_conformance.h"
 #include "runtime/testing/reactor_conformance.h"
 #include "sim/keyspace.h"
 #include "sim/store.h"
@@ -10,6 +11,7 @@
 namespace weir::runtime::testing {
 INSTANTIATE_TYPED_TEST_SUITE_P(Sim, ReactorConformance, sim::SimMachine);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sim, FileConformance, sim::SimMachine);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sim, NetConformance, sim::SimMachine);
 }  // namespace weir::runtime::testing
 
 namespace weir::sim {

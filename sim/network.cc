@@ -58,13 +58,14 @@ struct Connection {
 
 class SimStream final : public runtime::Stream {
  public:
-  SimStream(Fabric& fabric, std::shared_ptr<Connection> connection, int end)
-      : fabric_(fabric), connection_(std::move(connection)), end_(end) {}
+  SimStream(Fabric& fabric, std::shared_ptr<Connection> connection, int end, runtime::Reactor& home)
+      : fabric_(fabric), home_(home), connection_(std::move(connection)), end_(end) {}
   ~SimStream() override {
     ENSURE(!me().reading && !me().writing, "a stream was destroyed with an operation pending");
     if (!me().closed) fabric_.close_end(connection_, end_, false);
   }
   Task<Result<std::size_t>> read_some(bytes::MutableBytes into, base::MonoTime deadline) override {
+    check_home();
     ENSURE(!me().reading, "two reads of one stream at a time");
     if (me().closed) co_return fail(ErrorKind::cancelled, "the stream is closed");
     auto op = begin_op<Result<std::size_t>>();
@@ -81,6 +82,7 @@ class SimStream final : public runtime::Stream {
     co_return result;
   }
   Task<Result<void>> write(std::vector<bytes::Bytes> from, base::MonoTime deadline) override {
+    check_home();
     ENSURE(!me().writing, "two writes of one stream at a time");
     if (me().closed) co_return fail(ErrorKind::cancelled, "the stream is closed");
     auto op = begin_op<Result<void>>();
@@ -113,7 +115,9 @@ class SimStream final : public runtime::Stream {
  private:
   End& me() const { return connection_->ends[end_]; }
   void try_read() { pump_read(fabric_, connection_, end_); }
+  void check_home() const { ENSURE(&runtime::Reactor::current() == &home_, "a stream was used on a shard it does not live on"); }
   Fabric& fabric_;
+  runtime::Reactor& home_;
   std::shared_ptr<Connection> connection_;
   int end_;
 };
@@ -183,7 +187,7 @@ class SimListener final : public runtime::Listener {
     close();
   }
   Task<Result<std::unique_ptr<runtime::Stream>>> accept(runtime::Reactor& home) override {
-    (void)home;  // streams of this simulator may live on any shard of their process: each operation completes where it began
+    next_home_ = &home;
     ENSURE(!accepting_, "two accepts of one listener at a time");
     if (closed_) co_return fail(ErrorKind::cancelled, "the listener is closed");
     auto op = begin_op<Result<std::unique_ptr<runtime::Stream>>>();
@@ -214,7 +218,7 @@ class SimListener final : public runtime::Listener {
  private:
   void match() {
     if (!accepting_ || accepting_->done() || backlog_.empty()) return;
-    accepting_->complete(std::make_unique<SimStream>(fabric_, std::move(backlog_.front()), 1));
+    accepting_->complete(std::make_unique<SimStream>(fabric_, std::move(backlog_.front()), 1, *next_home_));
     backlog_.pop_front();
   }
   Fabric& fabric_;
@@ -223,6 +227,7 @@ class SimListener final : public runtime::Listener {
   bool closed_ = false;
   std::deque<std::shared_ptr<Connection>> backlog_;
   std::shared_ptr<Fabric::AcceptOp> accepting_;
+  runtime::Reactor* next_home_ = nullptr;
 };
 
 // --- fabric ---
@@ -434,7 +439,7 @@ void Fabric::arrive(std::shared_ptr<ConnectOp> op, Incarnation* client, Address 
   world_.note("net.connected", connection->id);
   world_.after(latency(), [this, op, connection, client] {
     if (client->dead()) return;
-    auto stream = std::make_unique<SimStream>(*this, connection, 0);
+    auto stream = std::make_unique<SimStream>(*this, connection, 0, op->home());
     if (!op->done()) op->complete(std::move(stream));  // otherwise the deadline was first and the stream closes here
   });
 }
