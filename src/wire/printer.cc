@@ -22,7 +22,9 @@ void Printer::number(std::int64_t value) {
 
 void Printer::float64(double value) {
   item();
-  fmt::format_to(std::back_inserter(text_), "{}", value);
+  const std::string digits = fmt::format("{}", value);
+  text_ += digits;
+  if (digits.find_first_not_of("-0123456789") == std::string::npos) text_ += ".0";  // so that a reader takes it for a fraction
 }
 
 void Printer::error_code(model::ErrorCode code) {

@@ -23,6 +23,8 @@ inline constexpr Shape all_shapes[] = {Shape::defaults, Shape::nulls, Shape::emp
 
 /// A count or length whose compact form needs more than one byte.
 inline constexpr std::size_t long_length = 130;
+/// Arrays nest no deeper; a message of the maxima shape that is not long at any depth has the longest strings instead.
+inline constexpr std::uint64_t array_depth_max = 5;
 inline constexpr double maximum_float64 = std::numeric_limits<double>::max();
 inline model::Uuid maximum_uuid() {
   model::Uuid id;
@@ -40,7 +42,7 @@ bool is_maximum(T value) {
 class MessageRandom {
  public:
   MessageRandom(std::uint64_t seed, Shape shape, bool with_unknown_tags)
-      : state_(seed), shape_(shape), with_unknown_tags_(with_unknown_tags), long_depth_(static_cast<unsigned>(seed % 5)) {}
+      : state_(seed), shape_(shape), with_unknown_tags_(with_unknown_tags), long_depth_(static_cast<unsigned>(seed % (array_depth_max + 1))) {}
   MessageRandom(const MessageRandom&) = delete;
   MessageRandom& operator=(const MessageRandom&) = delete;
 
@@ -103,7 +105,7 @@ class MessageRandom {
   std::uint64_t state_;
   Shape shape_;
   bool with_unknown_tags_;
-  unsigned long_depth_;  ///< beyond the deepest array: no array of structs is long
+  unsigned long_depth_;  ///< array_depth_max: no array of structs is long
   unsigned depth_ = 0;
   std::deque<std::string> kept_;
 };
