@@ -33,7 +33,7 @@ struct S3Limits {
   base::Duration backoff_base = std::chrono::milliseconds(50);
   base::Duration backoff_slow_base = std::chrono::milliseconds(500);  ///< after 503 SlowDown
   base::Duration backoff_max = std::chrono::seconds(5);
-  std::uint64_t get_bytes_max = std::uint64_t{1} << 30U;  ///< one get() of "to the end"
+  std::uint64_t get_bytes_max = std::uint64_t{1} << 30U;  ///< of one get()
 };
 
 struct S3Options {
