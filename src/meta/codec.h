@@ -3,7 +3,7 @@
 // Contract:   pure; docs/formats/keyspace-v1.md has the layout, testdata/ golden values that are never rewritten.
 //             decode: corrupt = too short, bad CRC, impossible field; invalid = a newer version, named by number.
 // Limits:     counts are checked against the bytes that are there before anything is allocated.
-// Tests:      codec_test.cc, codec_fuzz.cc
+// Tests:      codec_test.cc, meta_codec_fuzz.cc
 #pragma once
 
 #include <string>
