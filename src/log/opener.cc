@@ -1,0 +1,88 @@
+#include "log/opener.h"
+
+#include <algorithm>
+
+namespace weir::log {
+
+Opener::Opener(const Doors& doors, std::vector<meta::ObjectRecord> objects, runtime::Stop* stop,
+               std::function<void(std::size_t, std::size_t)> progress)
+    : doors_(doors), stop_(stop), progress_(std::move(progress)) {
+  loaded_.reserve(objects.size());
+  for (meta::ObjectRecord& object : objects) {
+    loaded_.push_back({.object = std::make_shared<const meta::ObjectRecord>(std::move(object)), .entries = {}, .lost = {}});
+  }
+}
+
+runtime::Task<bool> Opener::fetch() {
+  runtime::Scope workers;
+  for (std::size_t i = 0; i < std::min(footer_loads_inflight_max, loaded_.size()); ++i) workers.spawn("fetch footers", work());
+  co_await workers.join();
+  co_return done_count_ == loaded_.size();
+}
+
+runtime::Task<void> Opener::work() {
+  while (next_ < loaded_.size() && !stop_->requested()) {
+    const std::size_t index = next_++;
+    if (!co_await load(index)) co_return;
+    ++done_count_;
+    if (progress_) progress_(done_count_, loaded_.size());
+  }
+}
+
+base::Result<object::Footer> Opener::parse(const meta::ObjectRecord& object, bytes::Bytes data) const {
+  if (data.size() != object.footer_bytes) return base::fail(base::ErrorKind::corrupt, "the object ends before its footer does");
+  return object::parse_footer(data, object.footer_position, {.cluster = doors_.cluster, .object = object.id});
+}
+
+// False: stopped.
+runtime::Task<bool> Opener::load(std::size_t index) {
+  const ObjectPtr object = loaded_[index].object;
+  base::Duration pause = retry_pause;
+  std::size_t lost_attempts = 0;
+  for (;;) {
+    const base::MonoTime deadline = runtime::Reactor::current().now() + footer_get_timeout;
+    auto data = co_await doors_.store.get(object->key, object->footer_position, object->footer_bytes, {.deadline = deadline});
+    base::Result<object::Footer> footer = data ? parse(*object, data->view()) : base::Result<object::Footer>(std::unexpected(data.error()));
+    if (footer) {
+      for (object::PartitionEntry& entry : footer->entries) entry.time_index = {};  // blocks know their highest timestamps
+      loaded_[index].entries = std::move(footer->entries);
+      co_return true;
+    }
+    const bool lost = footer.kind() == base::ErrorKind::corrupt || footer.kind() == base::ErrorKind::not_found;
+    if (lost && ++lost_attempts >= lost_attempts_max) {
+      doors_.runtime.log->error("log", "a committed object is lost or damaged", {{"key", object->key}, {"error", footer.error().text}});
+      loaded_[index].lost = object->key + ": " + footer.error().text;
+      co_return true;
+    }
+    doors_.runtime.log->warn("log", "an object's footer cannot be read yet", {{"key", object->key}, {"error", footer.error().text}});
+    if (co_await runtime::sleep_for(pause, stop_) == runtime::Wake::stopped) co_return false;
+    pause = std::min(pause * 2, retry_pause_max);
+  }
+}
+
+void Opener::distribute(std::map<model::TopicPartition, PartitionEvidence>& evidence) {
+  for (Loaded& loaded : loaded_) {
+    if (!loaded.lost.empty()) {
+      // It may hold anything of a partition that was ever written, unless a later object shows that nothing is missing.
+      for (auto& [id, partition] : evidence) {
+        if (!partition.own.history.empty()) partition.unreadable_object = loaded.lost;
+      }
+      continue;
+    }
+    for (object::PartitionEntry& entry : loaded.entries) {
+      const auto found = evidence.find(entry.partition);
+      if (found == evidence.end()) continue;
+      PartitionEvidence& partition = found->second;
+      // The first entry shows nothing about what was before it; a gap is seen when the entries are connected.
+      if (!partition.uploaded.empty() && partition.uploaded.back().entry.end_offset == entry.base_offset) partition.unreadable_object.clear();
+      partition.uploaded.push_back({.object = loaded.object, .entry = std::move(entry)});
+    }
+    loaded.entries = {};
+  }
+}
+
+std::size_t Opener::lost_count() const {
+  return static_cast<std::size_t>(std::count_if(loaded_.begin(), loaded_.end(), [](const Loaded& l) { return !l.lost.empty(); }));
+}
+
+}  // namespace weir::log

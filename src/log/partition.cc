@@ -1,0 +1,47 @@
+#include "log/partition.h"
+
+#include <algorithm>
+
+namespace weir::log {
+
+model::LeaderEpoch Partition::epoch_of(model::Offset offset) const {
+  const std::size_t after = first_index(epochs.size(), [&](std::size_t i) { return epochs[i].start > offset; });
+  return after == 0 ? model::no_leader_epoch : epochs[after - 1].epoch;
+}
+
+void Partition::begin_epoch(model::LeaderEpoch epoch, model::Offset start) {
+  while (!epochs.empty() && epochs.back().start >= start) epochs.pop_back();
+  ENSURE(epochs.empty() || epochs.back().epoch < epoch, "epoch {} begins after {}", epoch.value(), epochs.back().epoch.value());
+  epochs.push_back({.epoch = epoch, .start = start});
+}
+
+void Partition::renew_last_stable() {
+  last_stable = high_watermark;
+  if (!transactions) return;
+  const model::Offset unstable = transactions->first_unstable();
+  if (unstable.value() >= 0) last_stable = std::min(unstable, high_watermark);
+}
+
+ProducerTable& Partition::producer_table() {
+  if (!producers) producers = std::make_unique<ProducerTable>();
+  return *producers;
+}
+
+Transactions& Partition::transaction_state() {
+  if (!transactions) transactions = std::make_unique<Transactions>();
+  return *transactions;
+}
+
+void Partition::check() const {
+  ENSURE(log_start <= high_watermark && last_stable <= high_watermark && high_watermark <= end,
+         "log start {}, last stable {}, high watermark {}, end {}", log_start.value(), last_stable.value(), high_watermark.value(),
+         end.value());
+  ENSURE(tail.size() - tail.confirmed_count() == pending.size(), "{} unconfirmed records, {} pending", tail.size() - tail.confirmed_count(),
+         pending.size());
+  ENSURE(tail.empty() || tail[tail.size() - 1].end == end, "the tail ends at {}, the log at {}", tail[tail.size() - 1].end.value(),
+         end.value());
+  ENSURE(extents.empty() || extents.end() <= high_watermark, "objects hold offsets up to {}, the high watermark is {}",
+         extents.end().value(), high_watermark.value());
+}
+
+}  // namespace weir::log

@@ -1,0 +1,275 @@
+// Reading batches: from group memory, from the WAL where memory was dropped, from objects through the block cache.
+#include <algorithm>
+
+#include "log/shard.h"
+
+namespace weir::log {
+namespace {
+
+using base::ErrorKind;
+using base::fail;
+
+// The plan was overtaken: what it named in the WAL has moved into an object meanwhile. The read looks again.
+std::unexpected<base::Error> moved() { return fail(ErrorKind::exists, "the batches moved"); }
+bool is_moved(const base::Error& error) { return error.kind == ErrorKind::exists; }
+
+void append_piece(bytes::BufferList& list, bytes::Buffer piece) {
+  if (!list.empty() && list.back().try_extend(piece)) return;
+  list.push_back(std::move(piece));
+}
+
+/// Takes whole batches of [from, to) out of loaded blocks until `max_bytes`.
+class Cutter {
+ public:
+  Cutter(model::Offset from, model::Offset to, std::uint32_t max_bytes, bool at_least_one)
+      : from_(from), to_(to), max_bytes_(max_bytes), at_least_one_(at_least_one) {}
+  /// False: full, or the end is reached.
+  base::Result<bool> add(const bytes::Buffer& block, bytes::BufferList& out) {
+    std::size_t begin = 0;
+    std::size_t at = 0;
+    bool more = true;
+    while (at < block.size()) {
+      const auto header = model::peek_batch_header(block.view().subspan(at));
+      if (!header || header->batch_length < 0 || header->size_bytes() > block.size() - at) {
+        return fail(ErrorKind::corrupt, "a verified block holds a broken batch");
+      }
+      if (header->next_offset() <= from_) {
+        at += header->size_bytes();
+        begin = at;
+        continue;
+      }
+      const bool first = total_ == 0;
+      if (header->base_offset >= to_ || (total_ + header->size_bytes() > max_bytes_ && !(first && at_least_one_))) {
+        more = false;
+        break;
+      }
+      total_ += header->size_bytes();
+      at += header->size_bytes();
+      end_ = header->next_offset();
+    }
+    if (at > begin) append_piece(out, block.slice(begin, at - begin));
+    return more;
+  }
+  /// After the last batch taken.
+  [[nodiscard]] model::Offset end() const { return end_; }
+
+ private:
+  model::Offset end_{-1};
+  model::Offset from_;
+  model::Offset to_;
+  std::uint64_t max_bytes_;
+  bool at_least_one_;
+  std::uint64_t total_ = 0;
+};
+
+}  // namespace
+
+/// What a tail read takes, copied out before the first suspension.
+struct ShardLog::TailPlan {
+  struct Piece {
+    model::Offset base;
+    model::Offset end;
+    wal::Place place;
+    bytes::Buffer memory;
+  };
+  std::vector<Piece> pieces;
+  std::optional<base::Error> error;
+};
+
+/// Blocks to load, per object.
+struct ShardLog::ObjectPlan {
+  struct Part {
+    std::vector<cache::BlockKey> blocks;
+    std::size_t wanted = 0;
+    base::Result<std::vector<bytes::Buffer>> loaded;
+  };
+  std::vector<Part> parts;
+};
+
+void ShardLog::fill_watermarks(const Partition& p, ReadOutcome& outcome) {
+  outcome.high_watermark = p.high_watermark;
+  outcome.last_stable_offset = p.last_stable;
+  outcome.log_start = p.log_start;
+  outcome.epoch = p.own.epoch();
+}
+
+// False: still loading at the deadline.
+runtime::Task<bool> ShardLog::wait_loaded(PartitionPtr p, base::MonoTime deadline) {
+  while (p->phase == Phase::loading && !stopping_ && now() < deadline) {
+    co_await p->changed.wait(deadline, &scope_->stop_token());
+  }
+  co_return p->phase != Phase::loading;
+}
+
+runtime::Task<ReadOutcome> ShardLog::read(ReadRequest request) {
+  ReadOutcome outcome;
+  const auto refuse = [&outcome](Errc error, std::string message) {
+    outcome.error = error;
+    outcome.message = std::move(message);
+    outcome.batches.clear();
+    return std::move(outcome);
+  };
+  const PartitionPtr p = find(request.partition);
+  if (!p) co_return refuse(Errc::unknown_partition, "no such partition");
+  for (std::size_t attempt = 0; attempt < read_attempts_max; ++attempt) {
+    if (!co_await wait_loaded(p, request.deadline)) {
+      co_return refuse(Errc::store_unavailable, "the partition is not open yet: the object store does not give its footers");
+    }
+    if (p->phase == Phase::removed) co_return refuse(Errc::unknown_partition, "the topic was deleted");
+    if (!fenced_.empty()) co_return refuse(Errc::not_owner, fenced_);
+    if (p->phase == Phase::quarantined) co_return refuse(Errc::quarantined, p->quarantine_reason);
+    fill_watermarks(*p, outcome);
+    if (request.offset < p->log_start || request.offset > p->end) {
+      co_return refuse(Errc::offset_out_of_range, "the offset lies outside the log");
+    }
+    const model::Offset limit = p->readable_end(request.isolation);
+    if (request.offset >= limit || (request.max_bytes == 0 && !request.at_least_one)) co_return outcome;
+    const bool in_tail = !p->tail.empty() && request.offset >= p->tail[0].base;
+    base::Result<Run> got;
+    if (in_tail) {
+      got = co_await read_tail(p, request.offset, limit, request.max_bytes, request.at_least_one);
+    } else {
+      got = co_await read_objects(p, request.offset, limit, request.max_bytes, request.at_least_one, request.deadline);
+    }
+    if (!got && is_moved(got.error())) continue;
+    if (!got) {
+      const bool lost = in_tail && got.kind() == ErrorKind::corrupt;
+      co_return refuse(lost ? Errc::quarantined : Errc::store_unavailable, got.error().text);
+    }
+    outcome.batches = std::move(got->batches);
+    outcome.size_bytes = bytes::total_size(outcome.batches);
+    if (request.isolation == Isolation::read_committed && p->transactions && outcome.size_bytes > 0) {
+      outcome.aborted = p->transactions->spans_touching(request.offset, got->end);
+    }
+    co_return outcome;
+  }
+  co_return refuse(Errc::store_unavailable, "the batches moved again and again while they were read");
+}
+
+runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_tail(PartitionPtr p, model::Offset from, model::Offset to,
+                                                                   std::uint32_t max_bytes, bool at_least_one) {
+  TailPlan plan;
+  std::vector<std::size_t> bare;
+  std::uint64_t total = 0;
+  for (std::size_t i = p->tail.find(from); i < p->tail.confirmed_count() && p->tail[i].base < to; ++i) {
+    const TailRecord& record = p->tail[i];
+    if (total + record.size_bytes > max_bytes && !(total == 0 && at_least_one)) break;
+    total += record.size_bytes;
+    if (record.memory.empty()) bare.push_back(plan.pieces.size());
+    plan.pieces.push_back({.base = record.base, .end = record.end, .place = record.place, .memory = record.memory});
+  }
+  if (!bare.empty()) {
+    runtime::Scope loads;
+    for (const std::size_t index : bare) loads.spawn("read back", load_place(&plan, index));
+    co_await loads.join();
+  }
+  if (plan.error) {
+    // Uploaded meanwhile, its place is free for other bytes: not an error. Else the record is really damaged.
+    for (const std::size_t index : bare) {
+      const TailPlan::Piece& piece = plan.pieces[index];
+      const std::size_t at = p->tail.find(piece.base);
+      if (at == p->tail.size() || at < p->tail.uploaded_count()) co_return moved();
+    }
+    co_return std::unexpected(std::move(*plan.error));
+  }
+  Run run;
+  std::uint64_t wal_bytes = 0;
+  for (const std::size_t index : bare) wal_bytes += plan.pieces[index].memory.size();
+  for (TailPlan::Piece& piece : plan.pieces) {
+    append_piece(run.batches, std::move(piece.memory));
+    run.end = piece.end;
+  }
+  cells_.read_wal_bytes.add(wal_bytes);
+  cells_.read_memory_bytes.add(total - wal_bytes);
+  co_return run;
+}
+
+runtime::Task<void> ShardLog::load_place(TailPlan* plan, std::size_t index) {
+  co_await wal_reads_->acquire(1);
+  auto read = co_await appender_->read(plan->pieces[index].place);
+  wal_reads_->release(1);
+  if (read) {
+    plan->pieces[index].memory = std::move(*read);
+  } else if (!plan->error) {
+    plan->error = std::move(read).error();
+  }
+}
+
+ShardLog::ObjectPlan ShardLog::plan_objects(Partition& p, model::Offset from, model::Offset to, std::uint32_t max_bytes) {
+  ObjectPlan plan;
+  std::uint64_t total = 0;
+  model::Offset next = from;
+  for (std::size_t i = p.extents.find(from); i < p.extents.size() && plan.parts.size() < object_reads_inflight_max; ++i) {
+    const log::Extent& extent = p.extents[i];
+    if (extent.base >= to || (total > 0 && total >= max_bytes)) break;
+    ObjectPlan::Part part;
+    std::uint64_t ahead = 0;
+    const object::Identity identity{.cluster = doors_.cluster, .object = extent.object->id};
+    for (std::size_t b = log::Extents::find_block(extent, std::max(next, extent.base)); b < extent.blocks.size(); ++b) {
+      const object::BlockRef& block = extent.blocks[b];
+      const bool wanted = block.base_offset < to && (total == 0 || total < max_bytes) && ahead == 0;
+      if (!wanted && ahead >= p.readahead_bytes) break;
+      part.blocks.push_back({.identity = identity, .object_key = extent.object->key, .partition = p.id, .ref = block});
+      if (!wanted) {
+        ahead += block.payload_bytes;
+        continue;
+      }
+      ++part.wanted;
+      // Of a block that the read enters in its middle, about the share behind the offset counts.
+      const auto span = static_cast<double>(block.end_offset - block.base_offset);
+      const auto rest = static_cast<double>(block.end_offset - std::max(next, block.base_offset));
+      total += std::max<std::uint64_t>(1, static_cast<std::uint64_t>(block.payload_bytes * (rest / span)));
+      next = block.end_offset;
+    }
+    if (part.wanted == 0) break;
+    plan.parts.push_back(std::move(part));
+  }
+  return plan;
+}
+
+runtime::Task<void> ShardLog::load_part(ObjectPlan* plan, std::size_t index, base::MonoTime deadline) {
+  ObjectPlan::Part& part = plan->parts[index];
+  part.loaded = co_await cache_->get(std::move(part.blocks), part.wanted, deadline);
+}
+
+runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p, model::Offset from, model::Offset to,
+                                                                      std::uint32_t max_bytes, bool at_least_one,
+                                                                      base::MonoTime deadline) {
+  if (p->sequential_next == from) {
+    p->readahead_bytes = std::clamp(p->readahead_bytes * 2, readahead_first_bytes, readahead_max_bytes);
+  } else {
+    p->readahead_bytes = 0;
+  }
+  ObjectPlan plan = plan_objects(*p, from, to, max_bytes);
+  ENSURE(!plan.parts.empty(), "offset {} lies between log start {} and the tail, but no object holds it", from.value(),
+         p->log_start.value());
+  if (plan.parts.size() == 1) {
+    co_await load_part(&plan, 0, deadline);
+  } else {
+    runtime::Scope loads;
+    for (std::size_t i = 0; i < plan.parts.size(); ++i) loads.spawn("read object", load_part(&plan, i, deadline));
+    co_await loads.join();
+  }
+  Run run;
+  Cutter cutter(from, to, max_bytes, at_least_one);
+  bool more = true;
+  for (std::size_t i = 0; i < plan.parts.size() && more; ++i) {
+    ObjectPlan::Part& part = plan.parts[i];
+    if (!part.loaded) {
+      if (!run.batches.empty()) break;  // what came before it is good
+      // Dropped by retention meanwhile: the log start is above it now, and the next look says so.
+      if (from < p->log_start || p->phase == Phase::removed) co_return moved();
+      co_return std::unexpected(std::move(part.loaded).error());
+    }
+    for (const bytes::Buffer& block : *part.loaded) {
+      WEIR_CO_TRY_ASSIGN(more, cutter.add(block, run.batches));
+      if (!more) break;
+    }
+  }
+  run.end = cutter.end();
+  p->sequential_next = run.end;
+  cells_.read_object_bytes.add(bytes::total_size(run.batches));
+  co_return run;
+}
+
+}  // namespace weir::log

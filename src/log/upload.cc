@@ -1,0 +1,207 @@
+// The upload's side of a shard: what is to go out, and what an object's commit changes.
+#include <algorithm>
+
+#include "log/shard.h"
+
+namespace weir::log {
+namespace {
+
+// What a run of confirmed records says about producers and transactions.
+class RunSummary {
+ public:
+  explicit RunSummary(const std::map<model::ProducerId, model::Offset>& open_before) : open_(open_before) {}
+  void add(const TailRecord& record) {
+    if (record.producer_id.value() < 0) return;
+    object::ProducerDelta& delta = deltas_[record.producer_id];
+    if (delta.producer_id != record.producer_id || delta.epoch != record.producer_epoch) {
+      delta.producer_id = record.producer_id;
+      delta.epoch = record.producer_epoch;
+      delta.batches.clear();
+    }
+    if (record.control) {
+      delta.coordinator_epoch = record.coordinator_epoch;
+      open_.erase(record.producer_id);
+      return;
+    }
+    if (delta.batches.size() == object::producer_batches_max) delta.batches.erase(delta.batches.begin());
+    delta.batches.push_back({.base_sequence = record.base_sequence,
+                             .last_sequence = record.last_sequence,
+                             .base_offset = record.base,
+                             .last_offset = record.end - 1,
+                             .max_timestamp = record.max_timestamp});
+    if (record.transactional) open_.try_emplace(record.producer_id, record.base);
+  }
+  void finish(object::PartitionEntry& entry) {
+    entry.first_unstable_offset = model::Offset(-1);
+    for (const auto& [id, first] : open_) {
+      if (entry.first_unstable_offset.value() < 0 || first < entry.first_unstable_offset) entry.first_unstable_offset = first;
+    }
+    entry.last_stable_offset = entry.first_unstable_offset.value() < 0 ? entry.end_offset : entry.first_unstable_offset;
+    for (auto& [id, delta] : deltas_) {
+      const auto open = open_.find(id);
+      delta.open_transaction_start = open == open_.end() ? model::Offset(-1) : open->second;
+      entry.producers.push_back(std::move(delta));
+    }
+  }
+  std::map<model::ProducerId, model::Offset> take_open() { return std::move(open_); }
+
+ private:
+  std::map<model::ProducerId, model::Offset> open_;
+  std::map<model::ProducerId, object::ProducerDelta> deltas_;
+};
+
+std::vector<object::EpochStart> epochs_within(const Partition& p, model::Offset from, model::Offset to) {
+  std::vector<object::EpochStart> out;
+  for (const object::EpochStart& epoch : p.epochs) {
+    if (epoch.start >= to) break;
+    if (epoch.start <= from) out.clear();  // the one in force at the start is the last such
+    out.push_back(epoch);
+  }
+  return out;
+}
+
+}  // namespace
+
+Shard::Backlog ShardLog::backlog() const {
+  Backlog result{.bytes = backlog_bytes_};
+  if (const Partition* oldest = backlog_.front()) result.oldest_age = now() - oldest->backlog_since;
+  return result;
+}
+
+std::vector<UploadRun> ShardLog::collect(std::uint64_t max_bytes) {
+  ENSURE(!collecting_, "a collection is outstanding");
+  collecting_ = true;
+  std::vector<UploadRun> runs;
+  std::uint64_t total = 0;
+  for (Partition* p = backlog_.front(); p != nullptr && total < max_bytes; p = backlog_.after(*p)) {
+    UploadRun run;
+    RunSummary summary(p->open_at_upload);
+    Collected collected{.partition = slots_[p->slot], .end = {}, .open_at_end = {}};
+    for (std::size_t i = p->tail.uploaded_count(); i < p->tail.confirmed_count(); ++i) {
+      const TailRecord& record = p->tail[i];
+      if (total > 0 && total + record.size_bytes > max_bytes) break;
+      total += record.size_bytes;
+      collected.end = record.end;
+      summary.add(record);
+      run.batches.push_back({.place = record.place, .memory = record.memory, .base_offset = record.base, .end_offset = record.end,
+                             .max_timestamp = record.max_timestamp});
+    }
+    if (run.batches.empty()) break;
+    run.entry.partition = p->id;
+    run.entry.base_offset = run.batches.front().base_offset;
+    run.entry.end_offset = collected.end;
+    for (const auto& batch : run.batches) run.entry.max_timestamp = std::max(run.entry.max_timestamp, batch.max_timestamp);
+    run.entry.epochs = epochs_within(*p, run.entry.base_offset, run.entry.end_offset);
+    if (p->transactions) run.entry.aborted = p->transactions->spans_closed_within(run.entry.base_offset, run.entry.end_offset);
+    summary.finish(run.entry);
+    collected.open_at_end = summary.take_open();
+    runs.push_back(std::move(run));
+    collected_.push_back(std::move(collected));
+  }
+  std::sort(runs.begin(), runs.end(), [](const UploadRun& a, const UploadRun& b) { return a.entry.partition < b.entry.partition; });
+  return runs;
+}
+
+void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<object::PartitionEntry>& entries) {
+  ENSURE(collecting_, "a commit without a collection");
+  ENSURE(entries.size() == collected_.size(), "{} entries are committed, {} were collected", entries.size(), collected_.size());
+  const auto shared = std::make_shared<const meta::ObjectRecord>(object);
+  std::map<model::TopicPartition, const object::PartitionEntry*> by_id;
+  for (const object::PartitionEntry& entry : entries) by_id[entry.partition] = &entry;
+  std::vector<wal::Place> places;
+  for (Collected& collected : collected_) {
+    Partition& p = *collected.partition;
+    if (p.phase == Phase::removed || p.phase == Phase::quarantined) continue;
+    const object::PartitionEntry& entry = *by_id.at(p.id);
+    ENSURE(entry.end_offset == collected.end, "an entry up to {} is committed, {} was collected", entry.end_offset.value(),
+           collected.end.value());
+    if (entry.end_offset > p.log_start) p.extents.push(shared, entry);
+    const std::vector<wal::Place> freed = p.tail.uploaded(entry.end_offset);
+    std::uint64_t bytes = 0;
+    for (const wal::Place& place : freed) bytes += place.length_bytes + record_overhead_bytes;
+    tail_records_ -= freed.size();
+    places.insert(places.end(), freed.begin(), freed.end());
+    p.open_at_upload = std::move(collected.open_at_end);
+    remove_backlog(p, bytes);
+    if (p.has_backlog()) {  // what is left came after the collection, or did not fit into it
+      unlist_backlog(p);
+      list_backlog(p);
+    }
+    appender_->uploaded_to(p.id, p.uploaded_to());
+    renew_dirty(p);
+    p.check();
+  }
+  abandoned();
+  release_places(places);
+}
+
+void ShardLog::abandoned() {
+  ENSURE(collecting_, "an end without a collection");
+  collecting_ = false;
+  collected_.clear();
+  release_places(std::exchange(release_later_, {}));
+}
+
+namespace {
+// Records that leave unseen by any object still count for the transactions that later entries state as open.
+void note_dropped_transactions(Partition& p, model::Offset log_start) {
+  if (!p.transactions) return;
+  for (std::size_t i = p.tail.uploaded_count(); i < p.tail.confirmed_count() && p.tail[i].end <= log_start; ++i) {
+    const TailRecord& record = p.tail[i];
+    if (record.control) {
+      p.open_at_upload.erase(record.producer_id);
+    } else if (record.transactional) {
+      p.open_at_upload.try_emplace(record.producer_id, record.base);
+    }
+  }
+}
+}  // namespace
+
+std::vector<Shard::Extent> ShardLog::extents(const model::TopicPartition& partition) const {
+  std::vector<Shard::Extent> out;
+  const PartitionPtr p = find(partition);
+  if (!p) return out;
+  for (std::size_t i = 0; i < p->extents.size(); ++i) {
+    const log::Extent& extent = p->extents[i];
+    out.push_back({.object = *extent.object, .base_offset = extent.base, .end_offset = extent.end,
+                   .payload_bytes = extent.payload_bytes, .max_timestamp = extent.max_timestamp});
+  }
+  return out;
+}
+
+runtime::Task<Errc> ShardLog::raise_log_start(model::TopicPartition partition, model::Offset to) {
+  const PartitionPtr p = find(partition);
+  if (!p) co_return Errc::unknown_partition;
+  if (!fenced_.empty()) co_return Errc::not_owner;
+  if (p->phase == Phase::quarantined) co_return Errc::quarantined;
+  if (p->phase == Phase::loading) co_return Errc::store_unavailable;
+  if (to > p->high_watermark) co_return Errc::offset_out_of_range;
+  if (to <= p->log_start) co_return Errc::none;
+  const auto raised = co_await doors_.meta.set_log_starts({{partition, to}});
+  if (!raised) {
+    if (raised.kind() == base::ErrorKind::fenced) {
+      fence_all(raised.error().text);
+      co_return Errc::not_owner;
+    }
+    co_return raised.kind() == base::ErrorKind::unknown_outcome ? Errc::outcome_unknown : Errc::not_appended;
+  }
+  if (p->phase == Phase::removed) co_return Errc::unknown_partition;
+  if (to <= p->log_start) co_return Errc::none;  // another one went further meanwhile
+  p->log_start = to;
+  p->extents.drop_below(to);
+  note_dropped_transactions(*p, to);
+  const std::vector<wal::Place> freed = p->tail.drop_below(to);
+  std::uint64_t bytes = 0;
+  for (const wal::Place& place : freed) bytes += place.length_bytes + record_overhead_bytes;
+  tail_records_ -= freed.size();
+  remove_backlog(*p, bytes);
+  if (p->transactions) p->transactions->drop_spans_below(to);
+  while (p->epochs.size() > 1 && p->epochs[1].start <= to) p->epochs.erase(p->epochs.begin());
+  release_places(freed);
+  appender_->uploaded_to(partition, p->uploaded_to());
+  renew_dirty(*p);
+  p->check();
+  co_return Errc::none;
+}
+
+}  // namespace weir::log
