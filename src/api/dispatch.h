@@ -29,7 +29,7 @@ struct ConnectionState {
 };
 
 struct Reply {
-  bytes::BufferList body;        ///< response header and message, without the length prefix
+  bytes::BufferList body;        ///< the whole frame, with its length in front
   bool send = true;              ///< false: acks=0
   bool close = false;            ///< close after what is before this in order has been sent
   std::string close_reason;      ///< for the log

@@ -1,7 +1,6 @@
 #include "server/connection.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <utility>
 
@@ -161,7 +160,6 @@ Task<void> Connection::write_loop() {
     (void)co_await slots_.front()->reply.wait();
     // All replies that are ready in order go out in one gathered write.
     std::vector<api::Reply> ready;
-    std::vector<std::array<std::byte, length_prefix_bytes>> prefixes;
     bool close_after = false;
     while (!slots_.empty() && slots_.front()->reply.has_value() && ready.size() < replies_per_write_max && !close_after) {
       api::Reply reply = slots_.front()->reply.take();
@@ -175,12 +173,9 @@ Task<void> Connection::write_loop() {
       if (reply.send && !reply.body.empty()) ready.push_back(std::move(reply));
     }
     changed_.pulse();
-    prefixes.resize(ready.size());
     std::vector<bytes::Bytes> pieces;
-    for (std::size_t i = 0; i < ready.size(); ++i) {
-      bytes::store_be(prefixes[i].data(), static_cast<std::uint32_t>(bytes::total_size(ready[i].body)));
-      pieces.emplace_back(prefixes[i]);
-      for (const bytes::Buffer& buffer : ready[i].body) pieces.push_back(buffer.view());
+    for (const api::Reply& reply : ready) {
+      for (const bytes::Buffer& buffer : reply.body) pieces.push_back(buffer.view());
     }
     if (!pieces.empty()) {
       auto sent = co_await stream_->write(std::move(pieces), runtime::Reactor::current().now() + limits_.write_max);

@@ -1,0 +1,78 @@
+// api/handler.h: what every handler gets, and how it answers.
+// Contract:   a handler is a free coroutine in the file of its API, listed in registry.cc. The call's frame keeps everything that a
+//             decoded request borrows alive; encode before returning, then nothing borrows from the handler's frame.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "api/dispatch.h"
+#include "api/producer_ids.h"
+#include "api/services.h"
+#include "api/topic_admin.h"
+#include "wire/framing.h"
+
+namespace weir::api {
+
+class FetchSessionCache;
+
+/// State that handlers of one shard share.
+struct ShardState {
+  FetchSessionCache* sessions = nullptr;
+};
+
+struct Call {
+  Services& services;
+  TopicAdmin& topic_admin;
+  ProducerIds& producer_ids;
+  ShardState shard;
+  ConnectionState& state;
+  model::RequestContext& ctx;
+  bytes::Buffer frame;
+  std::size_t body_offset = 0;  ///< of the message behind the request header
+
+  [[nodiscard]] wire::Reader reader() const { return wire::Reader(frame.view().subspan(body_offset)); }
+};
+
+using HandlerFunction = runtime::Task<Reply> (*)(Call call);
+
+[[nodiscard]] inline Reply close_reply(std::string reason) {
+  Reply reply;
+  reply.send = false;
+  reply.close = true;
+  reply.close_reason = std::move(reason);
+  return reply;
+}
+
+/// Decodes the whole body; bytes behind the message are malformed too.
+template <class Request>
+[[nodiscard]] base::Result<Request> decode_body(const Call& call) {
+  wire::Reader reader = call.reader();
+  auto request = Request::decode(reader, call.ctx.api_version);
+  if (request && reader.left() != 0) {
+    return base::fail(base::ErrorKind::invalid, fmt::format("{} bytes behind the message", reader.left()));
+  }
+  return request;
+}
+
+template <class Response>
+[[nodiscard]] Reply make_reply(const Call& call, const Response& response, std::int32_t throttle_ms = 0) {
+  auto frame = wire::encode_response(response, call.ctx.api_version, call.ctx.correlation_id);
+  if (!frame) return close_reply(fmt::format("the answer cannot be encoded: {}", frame.error().text));
+  Reply reply;
+  reply.body = std::move(*frame);
+  reply.throttle_ms = throttle_ms;
+  return reply;
+}
+
+// One per API, in its own file.
+runtime::Task<Reply> handle_api_versions(Call call);
+runtime::Task<Reply> handle_metadata(Call call);
+runtime::Task<Reply> handle_create_topics(Call call);
+runtime::Task<Reply> handle_delete_topics(Call call);
+runtime::Task<Reply> handle_produce(Call call);
+runtime::Task<Reply> handle_fetch(Call call);
+runtime::Task<Reply> handle_list_offsets(Call call);
+runtime::Task<Reply> handle_init_producer_id(Call call);
+
+}  // namespace weir::api

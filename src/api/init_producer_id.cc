@@ -1,0 +1,31 @@
+// api/init_producer_id.cc: InitProducerId (22): an id for an idempotent producer. Transactional producers need the coordinator.
+#include "api/errors.h"
+#include "api/handler.h"
+#include "wire/init_producer_id.h"
+
+namespace weir::api {
+
+runtime::Task<Reply> handle_init_producer_id(Call call) {
+  auto request = decode_body<wire::InitProducerIdRequest>(call);
+  if (!request) co_return close_reply(request.error().text);
+  wire::InitProducerIdResponse response;
+  response.producer_epoch = model::no_producer_epoch;
+  if (request->transactional_id) {
+    response.error_code = request->transactional_id->empty() ? model::ErrorCode::invalid_request : model::ErrorCode::unsupported_version;
+    co_return make_reply(call, response);
+  }
+  if (!call.services.authorizer.authorize(call.ctx, security::Operation::idempotent_write, security::cluster_resource)) {
+    response.error_code = model::ErrorCode::cluster_authorization_failed;
+    co_return make_reply(call, response);
+  }
+  auto id = co_await call.producer_ids.next();
+  if (!id) {
+    response.error_code = id.kind() == base::ErrorKind::fenced ? model::ErrorCode::not_controller : model::ErrorCode::coordinator_load_in_progress;
+    co_return make_reply(call, response);
+  }
+  response.producer_id = *id;
+  response.producer_epoch = model::ProducerEpoch(0);
+  co_return make_reply(call, response);
+}
+
+}  // namespace weir::api

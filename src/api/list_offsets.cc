@@ -1,0 +1,116 @@
+// api/list_offsets.cc: ListOffsets (2): the ends of a log, and the first offset at or after a time.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "api/errors.h"
+#include "api/handler.h"
+#include "runtime/when_all.h"
+#include "wire/list_offsets.h"
+
+namespace weir::api {
+namespace {
+
+using model::ErrorCode;
+using runtime::Task;
+using Request = wire::ListOffsetsRequest;
+using Response = wire::ListOffsetsResponse;
+
+// Kafka's special timestamps and the versions that know them.
+constexpr std::int64_t latest = -1;
+constexpr std::int64_t earliest = -2;
+constexpr std::int64_t max_timestamp = -3;
+constexpr std::int64_t earliest_local = -4;
+constexpr std::int64_t latest_tiered = -5;
+constexpr std::int64_t earliest_pending_upload = -6;
+
+bool version_knows(std::int16_t version, std::int64_t timestamp) {
+  if (timestamp >= earliest) return true;
+  if (timestamp == max_timestamp) return version >= 7;
+  if (timestamp == earliest_local) return version >= 8;
+  if (timestamp == latest_tiered) return version >= 9;
+  return timestamp == earliest_pending_upload && version >= 11;
+}
+
+log::OffsetQuery to_query(std::int64_t timestamp) {
+  if (timestamp == latest) return log::OffsetQuery::latest;
+  if (timestamp == earliest) return log::OffsetQuery::earliest;
+  if (timestamp == max_timestamp) return log::OffsetQuery::max_timestamp;
+  if (timestamp == earliest_local) return log::OffsetQuery::earliest_local;
+  return log::OffsetQuery::by_time;
+}
+
+Response::Partition failed(model::PartitionIndex index, ErrorCode error) {
+  Response::Partition out;
+  out.partition_index = index;
+  out.error_code = error;
+  return out;
+}
+
+Task<Response::Partition> answer(Call& call, const Request& request, const meta::TopicEntryPtr entry, const Request::Partition& partition,
+                                 bool repeated, base::MonoTime deadline) {
+  const model::PartitionIndex index = partition.partition_index;
+  if (entry == nullptr || index.value() < 0 || index.value() >= entry->record.partition_count) {
+    co_return failed(index, ErrorCode::unknown_topic_or_partition);
+  }
+  if (repeated) co_return failed(index, ErrorCode::invalid_request);
+  if (!version_knows(call.ctx.api_version, partition.timestamp)) co_return failed(index, ErrorCode::unsupported_version);
+  const model::TopicPartition tp{.topic = entry->record.id, .partition = index};
+  if (partition.current_leader_epoch.value() >= 0) {
+    auto state = co_await call.services.log.state(tp);
+    if (!state) co_return failed(index, ErrorCode::unknown_topic_or_partition);
+    if (partition.current_leader_epoch < state->epoch) co_return failed(index, ErrorCode::fenced_leader_epoch);
+    if (partition.current_leader_epoch > state->epoch) co_return failed(index, ErrorCode::unknown_leader_epoch);
+  }
+  // Nothing is tiered here, as on a Kafka broker without remote storage: there is no such offset.
+  if (partition.timestamp == latest_tiered || partition.timestamp == earliest_pending_upload) co_return failed(index, ErrorCode::none);
+  const auto isolation = request.isolation_level == 1 ? log::Isolation::read_committed : log::Isolation::read_uncommitted;
+  const log::OffsetAndTimestamp found =
+      co_await call.services.log.query_offset(tp, to_query(partition.timestamp), partition.timestamp, isolation, deadline);
+  Response::Partition out;
+  out.partition_index = index;
+  out.error_code = fetch_error(found.error);
+  if (out.error_code == ErrorCode::none) {
+    out.offset = found.offset;
+    out.timestamp = found.timestamp;
+    out.leader_epoch = found.epoch;
+  }
+  co_return out;
+}
+
+}  // namespace
+
+runtime::Task<Reply> handle_list_offsets(Call call) {
+  auto request = decode_body<Request>(call);
+  if (!request) co_return close_reply(request.error().text);
+  const std::int64_t timeout_max_ms = call.services.config.settings.integer("request.timeout.ms");
+  const std::int64_t timeout_ms = call.ctx.api_version >= 10 && request->timeout_ms > 0 ? std::min<std::int64_t>(request->timeout_ms, timeout_max_ms) : timeout_max_ms;
+  const base::MonoTime deadline = runtime::Reactor::current().now() + std::chrono::milliseconds(timeout_ms);
+  std::map<std::pair<std::string_view, std::int32_t>, int> occurrences;
+  for (const auto& topic : request->topics) {
+    for (const auto& partition : topic.partitions) ++occurrences[{topic.name, partition.partition_index.value()}];
+  }
+  const meta::TopicViewPtr view = call.services.topics.current();
+  std::vector<Task<Response::Partition>> tasks;
+  for (const auto& topic : request->topics) {
+    const security::Resource resource{.type = security::ResourceType::topic, .name = topic.name};
+    const bool allowed = call.services.authorizer.authorize(call.ctx, security::Operation::describe, resource);
+    const meta::TopicEntryPtr entry = allowed ? view->by_name(topic.name) : nullptr;
+    for (const auto& partition : topic.partitions) {
+      const bool repeated = occurrences[{topic.name, partition.partition_index.value()}] > 1;
+      tasks.push_back(answer(call, *request, entry, partition, repeated, deadline));
+    }
+  }
+  std::vector<Response::Partition> answers = co_await runtime::when_all(std::move(tasks));
+  Response response;
+  std::size_t at = 0;
+  for (const auto& topic : request->topics) {
+    Response::Topic out;
+    out.name = topic.name;
+    for (std::size_t i = 0; i < topic.partitions.size(); ++i) out.partitions.push_back(std::move(answers[at++]));
+    response.topics.push_back(std::move(out));
+  }
+  co_return make_reply(call, response);
+}
+
+}  // namespace weir::api

@@ -1,0 +1,160 @@
+// api/metadata.cc: Metadata (3): brokers, topics, leaders. A topic that may be created on demand is, before the answer.
+#include <deque>
+#include <set>
+
+#include "api/errors.h"
+#include "api/handler.h"
+#include "model/topic_name.h"
+#include "runtime/when_all.h"
+#include "wire/metadata.h"
+
+namespace weir::api {
+namespace {
+
+using model::ErrorCode;
+using runtime::Task;
+
+// Bits of Kafka's ACL operations that exist for a topic and for the cluster.
+constexpr std::int32_t topic_operations = 0xDF8;     // read write create delete alter describe describe_configs alter_configs
+constexpr std::int32_t cluster_operations = 0x1FA0;  // create alter describe cluster_action describe_configs alter_configs idempotent_write
+
+using TopicOut = wire::MetadataResponse::Topic;
+
+struct Endpoint {
+  std::string host;
+  std::int32_t port = 0;
+};
+
+// Where the client reaches this broker: what is advertised for its listener, else the address it connected to.
+Endpoint endpoint_for(const Call& call) {
+  for (const AdvertisedListener& listener : call.services.advertised) {
+    if (listener.name == call.ctx.listener) {
+      return {.host = listener.host.empty() ? call.ctx.local_host : listener.host, .port = listener.port == 0 ? call.ctx.local_port : listener.port};
+    }
+  }
+  return {.host = call.ctx.local_host, .port = call.ctx.local_port};
+}
+
+// As many replicas as were asked for: this broker first; the object store is the others.
+std::vector<model::NodeId> replicas_of(const meta::TopicRecord& topic, std::int32_t partition, model::NodeId self) {
+  std::vector<model::NodeId> nodes;
+  if (static_cast<std::size_t>(partition) < topic.assignments.size()) {
+    for (const std::int32_t node : topic.assignments[static_cast<std::size_t>(partition)]) nodes.emplace_back(node);
+    return nodes;
+  }
+  for (std::int32_t i = 0; i < topic.replication_factor; ++i) nodes.push_back(self + i);
+  return nodes;
+}
+
+Task<std::vector<model::LeaderEpoch>> epochs_of(Call& call, const meta::TopicRecord& topic) {
+  std::vector<Task<base::Result<log::PartitionState>>> states;
+  for (std::int32_t p = 0; p < topic.partition_count; ++p) {
+    states.push_back(call.services.log.state({.topic = topic.id, .partition = model::PartitionIndex(p)}));
+  }
+  std::vector<model::LeaderEpoch> epochs;
+  for (const auto& state : co_await runtime::when_all(std::move(states))) {
+    epochs.push_back(state ? state->epoch : model::no_leader_epoch);
+  }
+  co_return epochs;
+}
+
+// `names` keeps what the answer borrows.
+Task<TopicOut> describe(Call& call, const meta::TopicRecord& topic, bool with_operations, std::deque<std::string>& names) {
+  const model::NodeId self(call.services.config.node_id);
+  TopicOut out;
+  out.name = names.emplace_back(topic.name);
+  out.topic_id = topic.id;
+  out.is_internal = topic.internal;
+  if (with_operations) out.topic_authorized_operations = topic_operations;
+  std::vector<model::LeaderEpoch> epochs;
+  if (call.ctx.api_version >= 7) epochs = co_await epochs_of(call, topic);
+  out.partitions.reserve(static_cast<std::size_t>(topic.partition_count));
+  for (std::int32_t p = 0; p < topic.partition_count; ++p) {
+    wire::MetadataResponse::Partition partition;
+    partition.partition_index = model::PartitionIndex(p);
+    partition.leader_id = self;
+    if (!epochs.empty()) partition.leader_epoch = epochs[static_cast<std::size_t>(p)];
+    partition.replica_nodes = replicas_of(topic, p, self);
+    partition.isr_nodes = partition.replica_nodes;
+    out.partitions.push_back(std::move(partition));
+  }
+  co_return out;
+}
+
+TopicOut failed(std::optional<std::string_view> name, const model::TopicId& id, ErrorCode error) {
+  TopicOut out;
+  out.name = name;
+  out.topic_id = id;
+  out.error_code = error;
+  return out;
+}
+
+Task<TopicOut> by_name(Call& call, const wire::MetadataRequest& request, std::string_view name, std::deque<std::string>& names) {
+  const bool with_operations = request.include_topic_authorized_operations;
+  const security::Resource resource{.type = security::ResourceType::topic, .name = name};
+  if (!call.services.authorizer.authorize(call.ctx, security::Operation::describe, resource)) {
+    co_return failed(name, {}, ErrorCode::topic_authorization_failed);
+  }
+  if (const auto entry = call.services.topics.current()->by_name(name)) {
+    co_return co_await describe(call, entry->record, with_operations, names);
+  }
+  if (!model::topic_name_fault(name).empty()) co_return failed(name, {}, ErrorCode::invalid_topic_exception);
+  const bool may_create = request.allow_auto_topic_creation && call.services.config.settings.boolean("auto.create.topics.enable") &&
+                          call.services.authorizer.authorize(call.ctx, security::Operation::create, resource);
+  if (!may_create) co_return failed(name, {}, ErrorCode::unknown_topic_or_partition);
+  auto created = co_await call.topic_admin.create_automatically(std::string(name));
+  if (created) co_return co_await describe(call, *created, with_operations, names);
+  const ErrorCode error = created.kind() == base::ErrorKind::invalid ? ErrorCode::invalid_topic_exception : ErrorCode::leader_not_available;
+  co_return failed(name, {}, error);
+}
+
+Task<TopicOut> by_id(Call& call, const wire::MetadataRequest& request, model::TopicId id, std::deque<std::string>& names) {
+  const auto entry = call.services.topics.current()->by_id(id);
+  if (entry == nullptr) co_return failed(std::nullopt, id, ErrorCode::unknown_topic_id);
+  const security::Resource resource{.type = security::ResourceType::topic, .name = entry->record.name};
+  if (!call.services.authorizer.authorize(call.ctx, security::Operation::describe, resource)) {
+    co_return failed(std::nullopt, id, ErrorCode::topic_authorization_failed);
+  }
+  co_return co_await describe(call, entry->record, request.include_topic_authorized_operations, names);
+}
+
+}  // namespace
+
+runtime::Task<Reply> handle_metadata(Call call) {
+  auto request = decode_body<wire::MetadataRequest>(call);
+  if (!request) co_return close_reply(request.error().text);
+  wire::MetadataResponse response;
+  const Endpoint endpoint = endpoint_for(call);
+  const model::NodeId self(call.services.config.node_id);
+  const std::string cluster = call.services.cluster.to_string();
+  const std::string& rack = call.services.config.rack;
+  response.brokers.push_back({.node_id = self, .host = endpoint.host, .port = endpoint.port,
+                              .rack = rack.empty() ? std::nullopt : std::optional<std::string_view>(rack), .unknown_tags = {}});
+  response.cluster_id = cluster;
+  response.controller_id = self;
+  if (request->include_cluster_authorized_operations) response.cluster_authorized_operations = cluster_operations;
+
+  const meta::TopicViewPtr view = call.services.topics.current();
+  const bool all = !request->topics || (call.ctx.api_version == 0 && request->topics->empty());
+  std::deque<std::string> names;
+  if (all) {
+    for (const meta::TopicEntryPtr& entry : view->in_order_of_name()) {
+      const security::Resource resource{.type = security::ResourceType::topic, .name = entry->record.name};
+      if (!call.services.authorizer.authorize(call.ctx, security::Operation::describe, resource)) continue;
+      response.topics.push_back(co_await describe(call, entry->record, request->include_topic_authorized_operations, names));
+    }
+  } else {
+    std::set<std::string_view> seen;
+    for (const wire::MetadataRequest::Topic& topic : *request->topics) {
+      if (topic.name && !seen.insert(*topic.name).second) continue;
+      if (topic.name) {
+        response.topics.push_back(co_await by_name(call, *request, *topic.name, names));
+      } else {
+        response.topics.push_back(co_await by_id(call, *request, topic.topic_id, names));
+      }
+    }
+  }
+  co_return make_reply(call, response);
+}
+
+}  // namespace weir::api

@@ -1,0 +1,147 @@
+// api/produce.cc: Produce (0): batches to partitions. All partitions of a request are begun before the first wait, so requests of
+// one connection keep their order; they are answered when all of them are confirmed.
+#include <algorithm>
+#include <deque>
+
+#include "api/errors.h"
+#include "api/handler.h"
+#include "runtime/when_all.h"
+#include "wire/produce.h"
+
+namespace weir::api {
+namespace {
+
+using model::ErrorCode;
+using runtime::Task;
+using Request = wire::ProduceRequest;
+using Response = wire::ProduceResponse;
+
+constexpr std::int16_t zstd_version_min = 7;
+
+/// One partition of the request on its way.
+struct Item {
+  ErrorCode error = ErrorCode::none;
+  std::string message;
+  log::ProduceRequest request;
+};
+
+Item refuse(ErrorCode error, std::string message) { return {.error = error, .message = std::move(message), .request = {}}; }
+
+Item prepare(const Call& call, const Request& request, const Request::Topic& topic, const Request::Partition& partition,
+             const meta::TopicEntryPtr& entry, base::MonoTime deadline) {
+  const std::int16_t version = call.ctx.api_version;
+  if (entry == nullptr) {
+    if (version >= 13) return refuse(ErrorCode::unknown_topic_id, "This server does not host this topic ID.");
+    return refuse(ErrorCode::unknown_topic_or_partition, "This server does not host this topic-partition.");
+  }
+  const security::Resource resource{.type = security::ResourceType::topic, .name = entry->record.name};
+  if (!call.services.authorizer.authorize(call.ctx, security::Operation::write, resource)) {
+    return refuse(ErrorCode::topic_authorization_failed, "Authorization failed.");
+  }
+  if (partition.index.value() < 0 || partition.index.value() >= entry->record.partition_count) {
+    return refuse(ErrorCode::unknown_topic_or_partition, fmt::format("{} has no partition {}.", topic.name, partition.index.value()));
+  }
+  if (entry->record.internal) return refuse(ErrorCode::invalid_topic_exception, "Clients cannot write to an internal topic.");
+  if (request.transactional_id) {
+    return refuse(ErrorCode::invalid_txn_state, "Transactions are not served by this version.");
+  }
+  if (partition.records.is_null() || partition.records.size() == 0) {
+    return refuse(ErrorCode::invalid_record, "Produce requests must have a record batch for each partition.");
+  }
+  const bytes::Bytes records = partition.records.view();
+  const auto header = model::peek_batch_header(records);
+  if (header && header->magic == model::batch_magic_v2 && header->is_transactional()) {
+    return refuse(ErrorCode::invalid_txn_state, "Transactions are not served by this version.");
+  }
+  if (header && version < zstd_version_min && header->magic == model::batch_magic_v2 && header->compression() == model::CompressionType::zstd) {
+    return refuse(ErrorCode::unsupported_compression_type, "Produce requests before version 7 may not use zstd.");
+  }
+  Item item;
+  item.request = {.partition = {.topic = entry->record.id, .partition = partition.index}, .records = records, .deadline = deadline};
+  return item;
+}
+
+Task<log::ProduceOutcome> refused() { co_return log::ProduceOutcome{}; }
+
+void add_outcome(const Item& item, const log::ProduceOutcome& outcome, model::PartitionIndex index,
+                 std::deque<std::string>& texts, Response::Topic& topic) {
+  Response::Partition out;
+  out.index = index;
+  out.base_offset = model::Offset(-1);
+  out.error_code = item.error == ErrorCode::none ? produce_error(outcome.error) : item.error;
+  out.log_start_offset = model::Offset(-1);
+  if (out.error_code == ErrorCode::none) {
+    out.base_offset = outcome.base_offset;
+    out.log_append_time_ms = outcome.log_append_time;
+    out.log_start_offset = outcome.log_start;
+  } else {
+    const std::string& message = item.error == ErrorCode::none ? outcome.message : item.message;
+    if (!message.empty()) out.error_message = texts.emplace_back(message);
+    if (out.error_code == ErrorCode::duplicate_sequence_number) out.base_offset = outcome.base_offset;
+  }
+  topic.partition_responses.push_back(std::move(out));
+}
+
+}  // namespace
+
+runtime::Task<Reply> handle_produce(Call call) {
+  auto request = decode_body<Request>(call);
+  if (!request) co_return close_reply(request.error().text);
+  const base::MonoTime now = runtime::Reactor::current().now();
+  const std::int64_t timeout_max_ms = call.services.config.settings.integer("request.timeout.ms");
+  const base::MonoTime deadline = now + std::chrono::milliseconds(std::clamp<std::int64_t>(request->timeout_ms, 1, timeout_max_ms));
+  const bool acks_valid = request->acks >= -1 && request->acks <= 1;
+
+  std::vector<Item> items;
+  std::vector<Task<log::ProduceOutcome>> tasks;
+  const meta::TopicViewPtr view = call.services.topics.current();
+  std::uint64_t bytes_in = 0;
+  for (const Request::Topic& topic : request->topic_data) {
+    const meta::TopicEntryPtr entry = call.ctx.api_version >= 13 ? view->by_id(topic.topic_id) : view->by_name(topic.name);
+    for (const Request::Partition& partition : topic.partition_data) {
+      items.push_back(acks_valid ? prepare(call, *request, topic, partition, entry, deadline)
+                                 : refuse(ErrorCode::invalid_required_acks, "acks must be -1, 0 or 1."));
+      bytes_in += partition.records.size();
+      tasks.push_back(items.back().error == ErrorCode::none ? call.services.log.produce(items.back().request) : refused());
+    }
+  }
+  call.ctx.mark(model::Stage::admitted, now);
+  std::vector<log::ProduceOutcome> outcomes;
+  if (tasks.size() == 1) {
+    outcomes.push_back(co_await std::move(tasks.front()));
+  } else {
+    outcomes = co_await runtime::when_all(std::move(tasks));
+  }
+  call.ctx.mark(model::Stage::confirmed, runtime::Reactor::current().now());
+
+  if (request->acks == 0) {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (items[i].error == ErrorCode::none && outcomes[i].error == log::Errc::none) continue;
+      // Nobody listens for an answer: closing makes the client look at its metadata, as Kafka does.
+      co_return close_reply(fmt::format("a produce with acks=0 failed: {}", items[i].error == ErrorCode::none ? outcomes[i].message : items[i].message));
+    }
+    Reply reply;
+    reply.send = false;
+    reply.throttle_ms = call.services.authorizer.charge(call.ctx, bytes_in);
+    co_return reply;
+  }
+
+  Response response;
+  std::deque<std::string> texts;
+  std::size_t at = 0;
+  for (const Request::Topic& topic : request->topic_data) {
+    Response::Topic out;
+    out.topic_id = topic.topic_id;
+    out.name = topic.name;
+    out.partition_responses.reserve(topic.partition_data.size());
+    for (const Request::Partition& partition : topic.partition_data) {
+      add_outcome(items[at], outcomes[at], partition.index, texts, out);
+      ++at;
+    }
+    response.responses.push_back(std::move(out));
+  }
+  response.throttle_time_ms = call.services.authorizer.charge(call.ctx, bytes_in);
+  co_return make_reply(call, response, response.throttle_time_ms);
+}
+
+}  // namespace weir::api

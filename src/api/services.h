@@ -1,0 +1,37 @@
+// api/services.h: everything that handlers may use, borrowed from the broker; and who the broker is to its clients.
+// Contract:   made by app once the log is open; outlives the dispatcher. Handlers run on any shard.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/broker_config.h"
+#include "log/log.h"
+#include "meta/meta.h"
+#include "meta/topic_table.h"
+#include "model/ids.h"
+#include "runtime/runtime.h"
+#include "security/authorizer.h"
+
+namespace weir::api {
+
+/// One listener as clients are told of it.
+struct AdvertisedListener {
+  std::string name;          ///< upper case, as RequestContext::listener
+  std::string host;          ///< empty: the address that the client connected to
+  std::uint16_t port = 0;    ///< 0: the port that the client connected to
+};
+
+struct Services {
+  runtime::Runtime& runtime;
+  log::Log& log;
+  meta::Meta& meta;
+  meta::TopicTable& topics;
+  const config::BrokerConfig& config;
+  security::Authorizer& authorizer;
+  model::ClusterId cluster;
+  std::vector<AdvertisedListener> advertised;
+};
+
+}  // namespace weir::api

@@ -1,0 +1,72 @@
+#include "api/topic_admin.h"
+
+#include <fmt/core.h>
+
+#include <memory>
+#include <utility>
+
+#include "runtime/submit.h"
+
+namespace weir::api {
+
+using runtime::Task;
+
+Task<base::Result<meta::TopicRecord>> TopicAdmin::create(meta::TopicRecord record) {
+  co_return co_await runtime::submit_to(*services_.runtime.shards[0],
+                                        [this, record = std::move(record)]() mutable { return create_here(std::move(record)); });
+}
+
+Task<base::Result<meta::TopicRecord>> TopicAdmin::create_here(meta::TopicRecord record) {
+  const meta::TopicViewPtr view = services_.topics.current();
+  if (view->by_name(record.name) != nullptr) {
+    co_return base::fail(base::ErrorKind::exists, fmt::format("Topic '{}' already exists.", record.name));
+  }
+  if (const auto other = view->colliding(record.name)) {
+    co_return base::fail(base::ErrorKind::invalid, fmt::format("Topic '{}' collides with existing topic: {}", record.name, other->record.name));
+  }
+  runtime::Reactor& reactor = runtime::Reactor::current();
+  record.id = model::TopicId{model::Uuid::from_random(reactor.random(), reactor.random())};
+  record.created_ms = reactor.wall_now_ms();
+  auto created = co_await services_.meta.create_topic(record);
+  if (!created) {
+    if (created.kind() == base::ErrorKind::exists) {
+      co_return base::fail(base::ErrorKind::exists, fmt::format("Topic '{}' already exists.", record.name));
+    }
+    co_return std::unexpected(created.error());
+  }
+  const model::TopicConfig config = config::make_topic_config(created->configs, services_.config.settings);
+  auto added = co_await services_.log.add_partitions(*created, config);
+  if (!added) co_return std::unexpected(added.error());
+  co_await services_.topics.add({.record = *created, .config = std::make_shared<const model::TopicConfig>(config)});
+  co_return created;
+}
+
+Task<base::Result<meta::TopicRecord>> TopicAdmin::create_automatically(std::string name) {
+  meta::TopicRecord record;
+  record.name = name;
+  record.partition_count = static_cast<std::int32_t>(services_.config.settings.integer("num.partitions"));
+  record.replication_factor = static_cast<std::int16_t>(services_.config.settings.integer("default.replication.factor"));
+  auto created = co_await create(std::move(record));
+  if (created || created.kind() != base::ErrorKind::exists) co_return created;
+  // Another request was faster; its view reaches this shard before create() of it returned, but perhaps not yet now.
+  co_return co_await runtime::submit_to(*services_.runtime.shards[0], [this, name]() -> base::Result<meta::TopicRecord> {
+    const auto entry = services_.topics.current()->by_name(name);
+    if (entry == nullptr) return base::fail(base::ErrorKind::retry, "the topic is being created");
+    return entry->record;
+  });
+}
+
+Task<base::Result<void>> TopicAdmin::remove(model::TopicId id) {
+  co_return co_await runtime::submit_to(*services_.runtime.shards[0], [this, id] { return remove_here(id); });
+}
+
+Task<base::Result<void>> TopicAdmin::remove_here(model::TopicId id) {
+  const auto entry = services_.topics.current()->by_id(id);
+  if (entry == nullptr) co_return base::fail(base::ErrorKind::not_found, "This server does not host this topic ID.");
+  auto removed = co_await services_.meta.delete_topic(entry->record);
+  if (!removed) co_return removed;
+  co_await services_.topics.erase(id);
+  co_return co_await services_.log.remove_partitions(entry->record);
+}
+
+}  // namespace weir::api

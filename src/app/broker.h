@@ -1,0 +1,87 @@
+// app/broker.h: one broker from its doors: what a process runs and what the simulator runs by the dozen.
+// Why:        the order of start and stop is where promises are kept: recovery before service, service before readiness, WAL
+//             flushed before the end (docs/architecture.md).
+// Place:      L10; made on shard 0 by the weir command and by sim/.
+// Contract:   start() gives a serving broker or the reason, with nothing left running. stop() is the clean stop: accept no
+//             more, answer what is in work, upload for at most shutdown_timeout, leave the rest in the WAL.
+// Failure:    a refused start names what is wrong and what to do; nothing was changed that a next start could not take up.
+// Limits:     those of its parts; named in their headers.
+// Tests:      sim/, tests/system.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/dispatch.h"
+#include "api/services.h"
+#include "config/broker_config.h"
+#include "keyspace/keyspace.h"
+#include "runtime/runtime.h"
+#include "server/server.h"
+#include "store/store.h"
+#include "upkeep/upkeep.h"
+#include "upload/uploader.h"
+
+namespace weir::app {
+
+/// Tells a person how far a long step is; called at most once a second.
+using Progress = std::function<void(std::string_view what, std::uint64_t done, std::uint64_t total)>;
+
+/// What is not all right, for /v1/status/ready; empty: ready.
+struct Readiness {
+  std::vector<std::string> problems;
+};
+
+class Broker {
+ public:
+  /// All outlive the broker, which is made, used and destroyed on shard 0.
+  Broker(runtime::Runtime& runtime, config::BrokerConfig config, keyspace::Keyspace& keyspace, store::ObjectStore& store);
+  ~Broker();
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+
+  runtime::Task<base::Result<void>> start(Progress progress);
+  /// Whether everything was uploaded: then wal/ and cache/ hold nothing that is needed.
+  runtime::Task<bool> stop(Progress progress);
+
+  [[nodiscard]] model::ClusterId cluster() const { return cluster_.id; }
+  [[nodiscard]] std::vector<runtime::Address> addresses() const { return server_->addresses(); }
+  /// Writes to the WAL when no write became durable lately, then judges.
+  runtime::Task<Readiness> readiness();
+  [[nodiscard]] log::Log& log() { return *log_; }
+  [[nodiscard]] meta::TopicTable& topics() { return *topics_; }
+  [[nodiscard]] wal::Wal& wal() { return *wal_; }
+
+ private:
+  runtime::Task<base::Result<void>> open_cluster();
+  runtime::Task<base::Result<void>> claim_store();
+  runtime::Task<base::Result<void>> recover(const Progress& progress);
+  runtime::Task<base::Result<void>> serve();
+  runtime::Task<void> watch_session();
+  /// Undoes a partial start.
+  runtime::Task<void> stop_parts();
+
+  runtime::Runtime& runtime_;
+  config::BrokerConfig config_;
+  keyspace::Keyspace& keyspace_;
+  store::ObjectStore& store_;
+  meta::ClusterRecord cluster_;
+  std::unique_ptr<meta::Meta> meta_;
+  std::unique_ptr<meta::TopicTable> topics_;
+  std::unique_ptr<wal::Wal> wal_;
+  std::unique_ptr<log::Log> log_;
+  std::unique_ptr<upload::Uploader> uploader_;
+  std::unique_ptr<upkeep::Upkeep> upkeep_;
+  std::unique_ptr<security::Authorizer> authorizer_;
+  std::unique_ptr<api::Services> services_;
+  std::unique_ptr<api::Dispatcher> dispatcher_;
+  std::unique_ptr<server::Server> server_;
+  runtime::Scope scope_;
+  bool recovered_ = false;
+  bool wal_started_ = false;
+  std::string sealed_reason_;  ///< set once this session is known to be sealed
+};
+
+}  // namespace weir::app
