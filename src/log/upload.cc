@@ -104,7 +104,7 @@ std::vector<UploadRun> ShardLog::collect(std::uint64_t max_bytes) {
 
 void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<object::PartitionEntry>& entries) {
   ENSURE(collecting_, "a commit without a collection");
-  ENSURE(entries.size() == collected_.size(), "{} entries are committed, {} were collected", entries.size(), collected_.size());
+  ENSURE(entries.size() <= collected_.size(), "{} entries are committed, {} were collected", entries.size(), collected_.size());
   const auto shared = std::make_shared<const meta::ObjectRecord>(object);
   std::map<model::TopicPartition, const object::PartitionEntry*> by_id;
   for (const object::PartitionEntry& entry : entries) by_id[entry.partition] = &entry;
@@ -112,7 +112,9 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
   for (Collected& collected : collected_) {
     Partition& p = *collected.partition;
     if (p.phase == Phase::removed || p.phase == Phase::quarantined) continue;
-    const object::PartitionEntry& entry = *by_id.at(p.id);
+    const auto in_object = by_id.find(p.id);
+    if (in_object == by_id.end()) continue;  // its WAL place could not be read: it stays where it is
+    const object::PartitionEntry& entry = *in_object->second;
     ENSURE(entry.end_offset == collected.end, "an entry up to {} is committed, {} was collected", entry.end_offset.value(),
            collected.end.value());
     if (entry.end_offset > p.log_start) p.extents.push(shared, entry);
