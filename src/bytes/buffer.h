@@ -31,7 +31,7 @@ class Slab {
   static Slab* allocate(std::size_t size_bytes, std::size_t alignment_bytes);
   void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept;
-  [[nodiscard]] bool unique() const noexcept { return refs_.load(std::memory_order_acquire) == 1; }
+  [[nodiscard]] std::uint32_t holders() const noexcept { return refs_.load(std::memory_order_acquire); }
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] std::size_t size() const { return size_bytes_; }
   Slab(const Slab&) = delete;
@@ -59,7 +59,8 @@ class SlabRef {
   [[nodiscard]] MutableBytes writable() const { return {slab_->data(), slab_->size()}; }
   [[nodiscard]] std::size_t size() const { return slab_ == nullptr ? 0 : slab_->size(); }
   /// Nobody else holds the slab: its owner may write it anew (a pool's reuse). False when empty.
-  [[nodiscard]] bool unique() const { return slab_ != nullptr && slab_->unique(); }
+  [[nodiscard]] bool unique() const { return holders() == 1; }
+  [[nodiscard]] std::uint32_t holders() const { return slab_ == nullptr ? 0 : slab_->holders(); }
 
  private:
   friend class Buffer;
