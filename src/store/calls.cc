@@ -1,8 +1,8 @@
 #include "store/calls.h"
 
-#include <fmt/format.h>
-
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "runtime/reactor.h"
 

@@ -1,8 +1,8 @@
 #include "store/keys.h"
 
-#include <fmt/format.h>
-
 #include <cstdint>
+
+#include <fmt/format.h>
 
 namespace weir::store {
 namespace {
@@ -46,7 +46,8 @@ base::Result<void> check_key(std::string_view key) {
   using base::ErrorKind;
   if (key.empty()) return base::fail(ErrorKind::invalid, "an object key is empty");
   if (key.size() > key_bytes_max) {
-    return base::fail(ErrorKind::invalid, fmt::format("an object key has {} bytes; at most {} are possible", key.size(), key_bytes_max));
+    return base::fail(ErrorKind::invalid,
+                      fmt::format("an object key has {} bytes; at most {} are possible", key.size(), key_bytes_max));
   }
   if (!is_printable_utf8(key)) return base::fail(ErrorKind::invalid, "an object key is not printable UTF-8");
   std::size_t begin = 0;
@@ -58,7 +59,8 @@ base::Result<void> check_key(std::string_view key) {
       return base::fail(ErrorKind::invalid, fmt::format("object key '{}' has an empty, '.' or '..' part", key));
     }
     if (part.size() > key_part_bytes_max) {
-      return base::fail(ErrorKind::invalid, fmt::format("a part of object key '{}' is longer than {} bytes", key, key_part_bytes_max));
+      return base::fail(ErrorKind::invalid,
+                        fmt::format("a part of object key '{}' is longer than {} bytes", key, key_part_bytes_max));
     }
     begin = end + 1;
   }

@@ -9,7 +9,8 @@ TEST(Keys, limits) {
   EXPECT_TRUE(check_key("a"));
   EXPECT_TRUE(check_key(std::string(240, 'a')));
   EXPECT_FALSE(check_key(std::string(241, 'a')));
-  const std::string long_key = std::string(240, 'a') + "/" + std::string(240, 'b') + "/" + std::string(240, 'c') + "/" + std::string(177, 'd');
+  const std::string long_key =
+      std::string(240, 'a') + "/" + std::string(240, 'b') + "/" + std::string(240, 'c') + "/" + std::string(177, 'd');
   EXPECT_EQ(long_key.size(), 900U);
   EXPECT_TRUE(check_key(long_key));
   EXPECT_FALSE(check_key(long_key + "d"));

@@ -1,10 +1,10 @@
 #include "store/local_directory.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "runtime/submit.h"
@@ -31,7 +31,8 @@ constexpr std::string_view temporary_name = ".tmp";
 
 /// A failure before the object became visible: not done, whatever the device said.
 Error not_done(const Error& error, const std::string& key) {
-  const ErrorKind kind = error.kind == ErrorKind::io || error.kind == ErrorKind::unknown_outcome ? ErrorKind::retry : error.kind;
+  const ErrorKind kind =
+      error.kind == ErrorKind::io || error.kind == ErrorKind::unknown_outcome ? ErrorKind::retry : error.kind;
   return {.kind = kind, .text = fmt::format("put '{}': {}", key, error.text)};
 }
 
@@ -51,13 +52,18 @@ struct Walk {
 class LocalDirectory final : public ObjectStore {
  public:
   LocalDirectory(std::string root, const runtime::Runtime& doors)
-      : root_(std::move(root)), files_(*doors.files), home_(runtime::Reactor::current()), log_(doors.log), metrics_(doors.metrics),
+      : root_(std::move(root)),
+        files_(*doors.files),
+        home_(runtime::Reactor::current()),
+        log_(doors.log),
+        metrics_(doors.metrics),
         shards_(std::max<std::size_t>(1, doors.shards.size())) {}
   ~LocalDirectory() override { ENSURE(lock_ == nullptr, "the object store {} was not stopped", root_); }
 
   Task<Result<void>> start();
   Task<Result<void>> put(std::string key, bytes::BufferList body, PutOptions options) override;
-  Task<Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes, GetOptions options) override;
+  Task<Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
+                                  GetOptions options) override;
   Task<Result<ObjectInfo>> head(std::string key, GetOptions options) override;
   Task<Result<void>> remove(std::vector<std::string> keys, GetOptions options) override;
   Task<Result<ListPage>> list(std::string prefix, std::string start_after, GetOptions options) override;
@@ -154,7 +160,8 @@ Task<void> LocalDirectory::sweep_one(std::string directory) {
         if (entry.name != "lock" && co_await files_.remove(fmt::format("{}/{}", directory, entry.name))) ++removed_count;
       }
       if (removed_count > 0 && log_ != nullptr) {
-        log_->info("store", "removed unfinished objects of an earlier run", {{"directory", directory}, {"count", removed_count}});
+        log_->info("store", "removed unfinished objects of an earlier run",
+                   {{"directory", directory}, {"count", removed_count}});
       }
       (void)(co_await files_.remove(directory + "/lock"));
     }
@@ -206,15 +213,17 @@ Task<Result<void>> LocalDirectory::put_inner(std::string key, bytes::BufferList 
   }
   auto synced = co_await files_.sync_directory(parent_path(path));
   if (!synced) {
-    co_return base::fail(ErrorKind::unknown_outcome,
-                         fmt::format("put '{}': in place, but its directory could not be synced: {}", key, synced.error().text));
+    co_return base::fail(
+        ErrorKind::unknown_outcome,
+        fmt::format("put '{}': in place, but its directory could not be synced: {}", key, synced.error().text));
   }
   co_return Result<void>{};
 }
 
 Task<Result<bytes::Buffer>> LocalDirectory::get_inner(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes) {
   auto file = co_await files_.open(path_to(key), {});
-  if (!file && file.kind() == ErrorKind::not_found) co_return base::fail(ErrorKind::not_found, fmt::format("'{}' does not exist", key));
+  if (!file && file.kind() == ErrorKind::not_found)
+    co_return base::fail(ErrorKind::not_found, fmt::format("'{}' does not exist", key));
   if (!file) co_return base::with_context(fmt::format("get '{}'", key), file.error());
   auto buffer = co_await read_range(file->get(), offset_bytes, size_bytes);
   co_await (*file)->close();
@@ -227,7 +236,8 @@ Task<Result<ObjectInfo>> LocalDirectory::head_inner(std::string key) {
   if (info && !info->is_directory) {
     co_return ObjectInfo{.key = std::move(key), .size_bytes = info->size_bytes, .modified_ms = info->modified_ms};
   }
-  if (info || info.kind() == ErrorKind::not_found) co_return base::fail(ErrorKind::not_found, fmt::format("'{}' does not exist", key));
+  if (info || info.kind() == ErrorKind::not_found)
+    co_return base::fail(ErrorKind::not_found, fmt::format("'{}' does not exist", key));
   co_return base::with_context(fmt::format("head '{}'", key), info.error());
 }
 

@@ -1,11 +1,11 @@
 #include "store/local_directory.h"
 
+#include <filesystem>
+#include <fstream>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "runtime/scope.h"
 #include "runtime/submit.h"
@@ -54,7 +54,8 @@ TEST_P(DirectoryConformance, holds) {
   EXPECT_TRUE(fs::is_empty(root + "/.tmp"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Store, DirectoryConformance, ::testing::ValuesIn(conformance_cases()), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Store, DirectoryConformance, ::testing::ValuesIn(conformance_cases()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 Task<void> reopen(runtime::RealRuntime* machine, std::string root) {
   auto store = co_await open_directory(machine, root);
@@ -114,7 +115,8 @@ TEST(LocalDirectory, a_directory_removed_by_hand_is_made_again) {
 }
 
 Task<void> claim_on(ObjectStore* store, runtime::Reactor* shard, std::string key, int* won_count) {
-  const auto put = co_await runtime::submit_to(*shard, [store, key, shard] { return put_body(store, key, test_body(shard->shard().value(), 200'000), true); });
+  const auto put = co_await runtime::submit_to(
+      *shard, [store, key, shard] { return put_body(store, key, test_body(shard->shard().value(), 200'000), true); });
   if (put) ++*won_count;
   if (!put) EXPECT_EQ(put.error().kind, ErrorKind::exists) << put.error().text;
 }
@@ -124,7 +126,8 @@ Task<void> race_shards(runtime::RealRuntime* machine, std::string root) {
   for (int round = 0; round < 10; ++round) {
     int won_count = 0;
     runtime::Scope scope;
-    for (runtime::Reactor* shard : machine->doors().shards) scope.spawn("claim", claim_on(store.get(), shard, fmt::format("deep/{}/claim", round), &won_count));
+    for (runtime::Reactor* shard : machine->doors().shards)
+      scope.spawn("claim", claim_on(store.get(), shard, fmt::format("deep/{}/claim", round), &won_count));
     co_await scope.join();
     EXPECT_EQ(won_count, 1);
   }

@@ -19,7 +19,8 @@ TEST(LocalPath, names_come_back) {
 }
 
 TEST(LocalPath, foreign_names_are_not_keys) {
-  for (const char* name : {"", ".tmp", "..", "a%2E", "%41", "%2", "%", "%2E", "%2E."}) EXPECT_EQ(key_part_of_name(name), std::nullopt) << name;
+  for (const char* name : {"", ".tmp", "..", "a%2E", "%41", "%2", "%", "%2E", "%2E."})
+    EXPECT_EQ(key_part_of_name(name), std::nullopt) << name;
 }
 
 TEST(LocalPath, parents) {

@@ -14,7 +14,8 @@ using runtime::Durability;
 using runtime::File;
 using runtime::Task;
 
-constexpr std::size_t aligned_run_bytes_min = 64U << 10U;  // shorter aligned runs are copied: a device write each would cost more
+constexpr std::size_t aligned_run_bytes_min = 64U
+                                              << 10U;  // shorter aligned runs are copied: a device write each would cost more
 constexpr std::size_t aligned_run_bytes_max = 8U << 20U;
 
 bool aligned(const std::byte* at) { return reinterpret_cast<std::uintptr_t>(at) % io_alignment_bytes == 0; }
@@ -74,7 +75,8 @@ Task<Result<void>> write_and_sync(File* file, const bytes::BufferList* body, boo
 Task<Result<void>> write_new_file(runtime::FileSystem* files, std::string path, const bytes::BufferList* body) {
   const bool direct = bytes::total_size(*body) >= direct_bytes_min;
   std::unique_ptr<File> file;
-  WEIR_CO_TRY_ASSIGN(file, co_await files->open(std::move(path), {.write = true, .create = true, .exclusive = true, .direct = direct}));
+  WEIR_CO_TRY_ASSIGN(
+      file, co_await files->open(std::move(path), {.write = true, .create = true, .exclusive = true, .direct = direct}));
   auto done = co_await write_and_sync(file.get(), body, direct);
   co_await file->close();
   co_return done;

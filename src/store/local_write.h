@@ -16,6 +16,7 @@ inline constexpr std::size_t direct_bytes_min = std::size_t{128} << 10U;
 
 runtime::Task<base::Result<void>> write_new_file(runtime::FileSystem* files, std::string path, const bytes::BufferList* body);
 /// size 0 = to the end. Fewer bytes only at the file's end.
-runtime::Task<base::Result<bytes::Buffer>> read_range(runtime::File* file, std::uint64_t offset_bytes, std::uint64_t size_bytes);
+runtime::Task<base::Result<bytes::Buffer>> read_range(runtime::File* file, std::uint64_t offset_bytes,
+                                                      std::uint64_t size_bytes);
 
 }  // namespace weir::store

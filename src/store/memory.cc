@@ -1,9 +1,9 @@
 #include "store/memory.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "bytes/crc32c.h"
 #include "runtime/submit.h"
@@ -91,9 +91,8 @@ ListPage MemoryStore::list_here(const std::string& prefix, const std::string& st
 
 Task<Result<ListPage>> MemoryStore::list(std::string prefix, std::string start_after, GetOptions options) {
   if (past(options.deadline)) co_return too_late("list");
-  co_return co_await runtime::submit_to(home_, [this, &prefix, &start_after]() -> Result<ListPage> {
-    return list_here(prefix, start_after);
-  });
+  co_return co_await runtime::submit_to(
+      home_, [this, &prefix, &start_after]() -> Result<ListPage> { return list_here(prefix, start_after); });
 }
 
 Task<void> MemoryStore::stop() { co_return; }

@@ -21,7 +21,8 @@ TEST_P(MemoryConformance, holds) {
   run_case(machine.get(), GetParam(), "base/", [&] { return open_memory(machine.get()); });
 }
 
-INSTANTIATE_TEST_SUITE_P(Store, MemoryConformance, ::testing::ValuesIn(conformance_cases()), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Store, MemoryConformance, ::testing::ValuesIn(conformance_cases()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 Task<void> write_from_other_shard(ObjectStore* store, runtime::Reactor* other) {
   const auto put = co_await runtime::submit_to(*other, [store] { return put_body(store, "k", test_body(1, 1000)); });

@@ -15,10 +15,9 @@ inline constexpr runtime::MetricDecl request_seconds{
     .name = "weir_store_request_seconds",
     .kind = runtime::MetricKind::histogram,
     .help = "Time of a call to the object store from begin to end, attempts and waits included (put, get)."};
-inline constexpr runtime::MetricDecl bytes_total{
-    .name = "weir_store_bytes_total",
-    .kind = runtime::MetricKind::counter,
-    .help = "Object bytes of successful calls, by direction (put, get)."};
+inline constexpr runtime::MetricDecl bytes_total{.name = "weir_store_bytes_total",
+                                                 .kind = runtime::MetricKind::counter,
+                                                 .help = "Object bytes of successful calls, by direction (put, get)."};
 inline constexpr runtime::MetricDecl retries_total{
     .name = "weir_store_retries_total",
     .kind = runtime::MetricKind::counter,
@@ -27,12 +26,12 @@ inline constexpr runtime::MetricDecl retries_refused_total{
     .name = "weir_store_retries_refused_total",
     .kind = runtime::MetricKind::counter,
     .help = "Attempts not made because the retry budget (10 % of the calls) was spent."};
-inline constexpr runtime::MetricDecl connections_opened_total{
-    .name = "weir_store_connections_opened_total",
-    .kind = runtime::MetricKind::counter,
-    .help = "Connections opened to the object store."};
-inline constexpr runtime::MetricDecl connections_open{
-    .name = "weir_store_connections", .kind = runtime::MetricKind::gauge, .help = "Connections to the object store, busy and idle."};
+inline constexpr runtime::MetricDecl connections_opened_total{.name = "weir_store_connections_opened_total",
+                                                              .kind = runtime::MetricKind::counter,
+                                                              .help = "Connections opened to the object store."};
+inline constexpr runtime::MetricDecl connections_open{.name = "weir_store_connections",
+                                                      .kind = runtime::MetricKind::gauge,
+                                                      .help = "Connections to the object store, busy and idle."};
 inline const runtime::DeclaredMetrics store_metrics({&requests_total, &request_seconds, &bytes_total, &retries_total,
                                                      &retries_refused_total, &connections_opened_total, &connections_open});
 

@@ -1,5 +1,6 @@
 // store/open.h: from the settings' URL to an object store.
-// Contract:   no request is sent to S3: the first use of the bucket tells whether it is there. The environment comes as a map (AWS_REGION,
+// Contract:   no request is sent to S3: the first use of the bucket tells whether it is there. The environment comes as a map
+// (AWS_REGION,
 //             AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and the credentials' variables are read). The doors are
 //             borrowed and outlive the store; stop() runs on the shard that opened it.
 // Failure:    invalid: the URL (see url.h); what a directory's creation says.
@@ -17,7 +18,8 @@
 
 namespace weir::store {
 
-runtime::Task<base::Result<std::unique_ptr<ObjectStore>>> open_store(std::string url, std::map<std::string, std::string> environment,
+runtime::Task<base::Result<std::unique_ptr<ObjectStore>>> open_store(std::string url,
+                                                                     std::map<std::string, std::string> environment,
                                                                      const runtime::Runtime& doors);
 
 /// Where and how to talk to the bucket: addresses, host header, style, limits. Pure.

@@ -29,7 +29,8 @@ TEST(OpenStore, aws_by_region) {
 }
 
 TEST(OpenStore, own_endpoint) {
-  const S3Options plain = options_of("s3://bucket?endpoint=http://127.0.0.1:7480&attempts=2&connections=3&request.timeout.ms=1500");
+  const S3Options plain =
+      options_of("s3://bucket?endpoint=http://127.0.0.1:7480&attempts=2&connections=3&request.timeout.ms=1500");
   EXPECT_EQ(plain.endpoint, (runtime::Address{.host = "127.0.0.1", .port = 7480}));
   EXPECT_EQ(plain.host_header, "127.0.0.1:7480");
   EXPECT_FALSE(plain.tls);
@@ -59,7 +60,8 @@ runtime::Task<std::string> open_file(std::string directory, runtime::RealRuntime
 
 TEST(OpenStore, by_url) {
   const auto machine = test_machine();
-  EXPECT_NE(machine->run_on_shard0([&] { return open_error("s3://", machine.get()); }).find("names no bucket"), std::string::npos);
+  EXPECT_NE(machine->run_on_shard0([&] { return open_error("s3://", machine.get()); }).find("names no bucket"),
+            std::string::npos);
   const std::string directory = ::testing::TempDir() + "weir-open-test";
   EXPECT_EQ(machine->run_on_shard0([&] { return open_file(directory, machine.get()); }), directory);
 }

@@ -1,5 +1,6 @@
 // store/s3.h: an object store in a bucket of S3 or of a server that speaks its protocol.
-// Contract:   HTTP/1.1 on runtime's streams, kept alive per shard. PUT bodies go out gathered from the caller's buffers, GET bodies
+// Contract:   HTTP/1.1 on runtime's streams, kept alive per shard. PUT bodies go out gathered from the caller's buffers, GET
+// bodies
 //             are read into the buffer that is returned: no copy of a body. Every put carries an id of its own in the object's
 //             metadata, so that a 412 after a lost reply is told from another writer's object.
 // Invariants: I1 an attempt has ended (its stream is closed or its answer read) before the next one begins and before the call
@@ -29,7 +30,8 @@ struct S3Limits {
   base::Duration progress_timeout = std::chrono::seconds(10);    ///< without a byte sent or received inside a body
   base::Duration slot_timeout = std::chrono::seconds(30);        ///< for a free connection when all are busy
   base::Duration idle_timeout = std::chrono::seconds(15);        ///< S3 itself closes after about 20 s
-  std::uint64_t throughput_bytes_per_s_min = std::uint64_t{256} << 10U;  ///< an attempt slower than this over its size is given up
+  std::uint64_t throughput_bytes_per_s_min = std::uint64_t{256}
+                                             << 10U;  ///< an attempt slower than this over its size is given up
   base::Duration backoff_base = std::chrono::milliseconds(50);
   base::Duration backoff_slow_base = std::chrono::milliseconds(500);  ///< after 503 SlowDown
   base::Duration backoff_max = std::chrono::seconds(5);

@@ -37,7 +37,12 @@ const std::vector<Shape>& shapes() {
       {"full_payload_signatures", [](S3Options* options) { options->sign_payload = true; }, {}},
       {"chunked_answers", [](S3Options*) {}, {.chunked = true}},
       {"server_closes_each_time", [](S3Options*) {}, {.close_after = true}},
-      {"one_connection", [](S3Options* options) { options->limits.connections_per_shard_max = 1; options->limits.slot_timeout = std::chrono::hours(1); }, {}},
+      {"one_connection",
+       [](S3Options* options) {
+         options->limits.connections_per_shard_max = 1;
+         options->limits.slot_timeout = std::chrono::hours(1);
+       },
+       {}},
   };
   return all;
 }
@@ -55,12 +60,17 @@ TEST_P(S3Conformance, holds) {
   S3World world;
   world.client_options = shape.client;
   // A HEAD's answer has no body to chunk.
-  world.server().plan = [fault = shape.fault](const s3::RequestHead& head, std::uint64_t) { return head.method == "HEAD" ? Fault{.close_after = fault.close_after} : fault; };
+  world.server().plan = [fault = shape.fault](const s3::RequestHead& head, std::uint64_t) {
+    return head.method == "HEAD" ? Fault{.close_after = fault.close_after} : fault;
+  };
   world.run([chosen = &test_case](S3World* w) { return run_conformance(w, chosen); });
 }
 
-INSTANTIATE_TEST_SUITE_P(Store, S3Conformance, ::testing::Combine(::testing::ValuesIn(shapes()), ::testing::ValuesIn(conformance_cases())),
-                         [](const auto& info) { return fmt::format("{}_{}", std::get<0>(info.param).name, std::get<1>(info.param).name); });
+INSTANTIATE_TEST_SUITE_P(Store, S3Conformance,
+                         ::testing::Combine(::testing::ValuesIn(shapes()), ::testing::ValuesIn(conformance_cases())),
+                         [](const auto& info) {
+                           return fmt::format("{}_{}", std::get<0>(info.param).name, std::get<1>(info.param).name);
+                         });
 
 // --- helpers -----------------------------------------------------------------------------------------------------------
 
@@ -106,9 +116,10 @@ const Fault applied_and_lost{.apply = true, .reset = true};
 // --- puts and lost replies ---------------------------------------------------------------------------------------------
 
 TEST(S3Put, transient_failures_are_retried) {
-  for (const Fault& fault : {slow_down, internal_error, reset, applied_and_lost, Fault{.status = 502}, Fault{.hang = true}, Fault{.apply = true, .hang = true},
-                             Fault{.status = 409, .code = "ConditionalRequestConflict"}, Fault{.status = 400, .code = "RequestTimeout"},
-                             Fault{.cut_after_bytes = 20}, Fault{.status = 400, .code = "BadDigest"}}) {
+  for (const Fault& fault : {slow_down, internal_error, reset, applied_and_lost, Fault{.status = 502}, Fault{.hang = true},
+                             Fault{.apply = true, .hang = true}, Fault{.status = 409, .code = "ConditionalRequestConflict"},
+                             Fault{.status = 400, .code = "RequestTimeout"}, Fault{.cut_after_bytes = 20},
+                             Fault{.status = 400, .code = "BadDigest"}}) {
     S3World world;
     faults(&world, {fault});
     EXPECT_EQ(put(&world, "k"), "ok") << fault.status << fault.code;
@@ -118,7 +129,8 @@ TEST(S3Put, transient_failures_are_retried) {
 }
 
 TEST(S3Put, own_success_after_a_lost_reply_is_recognised) {
-  for (const Fault& fault : {applied_and_lost, Fault{.apply = true, .hang = true}, Fault{.status = 500, .code = "InternalError", .apply = true}, Fault{.cut_after_bytes = 5}}) {
+  for (const Fault& fault : {applied_and_lost, Fault{.apply = true, .hang = true},
+                             Fault{.status = 500, .code = "InternalError", .apply = true}, Fault{.cut_after_bytes = 5}}) {
     S3World world;
     faults(&world, {fault});
     EXPECT_EQ(put(&world, "claim", "mine", true), "ok");
@@ -191,7 +203,8 @@ TEST(S3Put, wrong_checksum_is_caught_by_the_server) {
 
 Task<std::string> put_with_deadline(S3World* world, base::Duration wait, base::Duration* took) {
   const base::MonoTime begin = runtime::Reactor::current().now();
-  const auto result = co_await world->store().put("k", text_body("body"), {.crc32c = crc_of(text_body("body")), .deadline = begin + wait});
+  const auto result =
+      co_await world->store().put("k", text_body("body"), {.crc32c = crc_of(text_body("body")), .deadline = begin + wait});
   *took = runtime::Reactor::current().now() - begin;
   co_return outcome(result);
 }
@@ -225,7 +238,8 @@ TEST(S3Put, body_larger_than_every_buffer_on_the_way_survives_a_retry) {
 // --- gets --------------------------------------------------------------------------------------------------------------
 
 TEST(S3Get, transient_failures_are_retried) {
-  for (const Fault& fault : {slow_down, internal_error, reset, Fault{.hang = true}, Fault{.cut_after_bytes = 10}, Fault{.cut_after_bytes = 400}, Fault{.status = 504}}) {
+  for (const Fault& fault : {slow_down, internal_error, reset, Fault{.hang = true}, Fault{.cut_after_bytes = 10},
+                             Fault{.cut_after_bytes = 400}, Fault{.status = 504}}) {
     S3World world;
     EXPECT_EQ(put(&world, "k", std::string(100'000, 'x')), "ok");
     faults(&world, {fault});
@@ -376,7 +390,9 @@ TEST(S3Errors, say_what_to_change) {
   };
   const Case cases[] = {
       {[](S3Options* o) { o->bucket = "other"; }, {}, "bucket 'other' does not exist at 127.0.0.1"},
-      {nullptr, {.status = 301, .code = "PermanentRedirect", .headers = {{"x-amz-bucket-region", "eu-west-1"}}}, "set region=eu-west-1"},
+      {nullptr,
+       {.status = 301, .code = "PermanentRedirect", .headers = {{"x-amz-bucket-region", "eu-west-1"}}},
+       "set region=eu-west-1"},
       {nullptr, {.status = 403, .code = "SignatureDoesNotMatch"}, "AWS_SECRET_ACCESS_KEY"},
       {nullptr, {.status = 403, .code = "AccessDenied"}, "s3:PutObject"},
       {nullptr, {.status = 403}, "access is denied"},
@@ -396,13 +412,15 @@ TEST(S3Errors, say_what_to_change) {
 
 TEST(S3Errors, wrong_keys_are_told_and_never_shown) {
   S3World world;
-  world.credentials = s3::make_static_credentials({.access_key_id = "FAKEKEY", .secret_access_key = "notthesecret", .session_token = {}, .source = {}});
+  world.credentials = s3::make_static_credentials(
+      {.access_key_id = "FAKEKEY", .secret_access_key = "notthesecret", .session_token = {}, .source = {}});
   const std::string result = put(&world, "k");
   EXPECT_TRUE(begins(result, "invalid")) << result;
   EXPECT_TRUE(has(result, "SignatureDoesNotMatch")) << result;
   EXPECT_FALSE(has(result, "notthesecret"));
   S3World unknown;
-  unknown.credentials = s3::make_static_credentials({.access_key_id = "NOBODY", .secret_access_key = "s", .session_token = {}, .source = {}});
+  unknown.credentials =
+      s3::make_static_credentials({.access_key_id = "NOBODY", .secret_access_key = "s", .session_token = {}, .source = {}});
   EXPECT_TRUE(has(put(&unknown, "k"), "AWS_ACCESS_KEY_ID"));
 }
 
@@ -459,7 +477,8 @@ TEST(S3Credentials, expired_ones_are_fetched_anew) {
   Rotating* rotating = source.get();
   world.credentials = std::move(source);
   EXPECT_EQ(put(&world, "a"), "ok");
-  world.server().options().keys = {.access_key_id = "FAKEKEY", .secret_access_key = "s2", .session_token = "t2", .source = "test"};
+  world.server().options().keys = {
+      .access_key_id = "FAKEKEY", .secret_access_key = "s2", .session_token = "t2", .source = "test"};
   EXPECT_EQ(put(&world, "b"), "ok");
   EXPECT_EQ(put(&world, "c"), "ok");
   EXPECT_EQ(rotating->fetch_count, 2);

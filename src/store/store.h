@@ -1,12 +1,14 @@
 // store/store.h: the object store as weir uses it. Real: S3, a local directory; tests and simulation: memory, faulty.
-// Contract:   keys are printable UTF-8, '/'-separated, without empty, "." or ".." parts, at most 900 bytes, 240 per part; no key
+// Contract:   keys are printable UTF-8, '/'-separated, without empty, "." or ".." parts, at most 900 bytes, 240 per part; no
+// key
 //             is a "directory" of another one (a/b and a/b/c) (keys.h). An object is immutable once put: weir never
 //             overwrites. Calls may come from any shard and complete on the caller's reactor. Buffers handed to put() are
 //             kept alive until every attempt has ended (a retried PUT never sends reused memory). A deadline of zero = none.
 // Failure:    retry = not done (503, refused, budget spent); unknown_outcome = a put that may have been applied (timeout,
-//             reset); exists = If-None-Match lost to *another* content (412 after our own lost reply is recognised as success by
-//             the object's length and checksum); not_found; invalid = wrong bucket, credentials, key; corrupt = length or
-//             checksum of what came back, or of what arrived there, is wrong; cancelled = the deadline passed with nothing begun.
+//             reset); exists = If-None-Match lost to *another* content (412 after our own lost reply is recognised as success
+//             by the object's length and checksum); not_found; invalid = wrong bucket, credentials, key; corrupt = length or
+//             checksum of what came back, or of what arrived there, is wrong; cancelled = the deadline passed with nothing
+//             begun.
 // Limits:     each implementation names its own: connections, attempts, token budget, timeouts.
 // Tests:      store/testing/store_conformance.h runs on every implementation.
 #pragma once

@@ -1,9 +1,9 @@
 #include "store/url.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
+
+#include <fmt/format.h>
 
 #include "store/keys.h"
 
@@ -33,7 +33,9 @@ Result<std::string> decode(std::string_view text) {
     }
     const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
     const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return bad(fmt::format("'{}' has a '%' that is not followed by two hexadecimal digits (write %25 for a percent sign)", text));
+    if (high < 0 || low < 0)
+      return bad(
+          fmt::format("'{}' has a '%' that is not followed by two hexadecimal digits (write %25 for a percent sign)", text));
     out += static_cast<char>(high * 16 + low);
     i += 2;
   }
@@ -51,7 +53,8 @@ std::optional<T> number(std::string_view text) {
 Result<void> parse_authority(std::string_view authority, Url* url) {
   // Keys in a URL end up in logs and process lists; they have their places elsewhere.
   if (authority.find('@') != std::string_view::npos) {
-    return bad("user information before '@' is not taken: credentials come from the environment, a profile or the machine's role");
+    return bad(
+        "user information before '@' is not taken: credentials come from the environment, a profile or the machine's role");
   }
   std::string_view host = authority;
   std::string_view port;
@@ -102,9 +105,9 @@ Result<std::uint32_t> bounded(std::string_view name, std::string_view value, std
   return *parsed;
 }
 
-const std::vector<std::string_view> s3_parameters{"region",      "endpoint",    "path.style", "payload.signing",    "tls.verify",
-                                                  "tls.ca.file", "profile",     "connections", "attempts",           "connect.timeout.ms",
-                                                  "request.timeout.ms"};
+const std::vector<std::string_view> s3_parameters{"region",     "endpoint",           "path.style",        "payload.signing",
+                                                  "tls.verify", "tls.ca.file",        "profile",           "connections",
+                                                  "attempts",   "connect.timeout.ms", "request.timeout.ms"};
 
 Result<void> apply(std::string_view name, const std::string& value, S3StoreUrl* out) {
   if (name == "region") {
@@ -114,7 +117,8 @@ Result<void> apply(std::string_view name, const std::string& value, S3StoreUrl* 
   } else if (name == "path.style") {
     WEIR_TRY_ASSIGN(out->path_style, boolean(name, value));
   } else if (name == "payload.signing") {
-    if (value != "full" && value != "unsigned") return bad(fmt::format("payload.signing={} in the store's URL: write full or unsigned", value));
+    if (value != "full" && value != "unsigned")
+      return bad(fmt::format("payload.signing={} in the store's URL: write full or unsigned", value));
     out->sign_payload = value == "full";
   } else if (name == "tls.verify") {
     WEIR_TRY_ASSIGN(out->tls_verify, boolean(name, value));
@@ -144,14 +148,17 @@ Result<void> check_bucket(std::string_view bucket) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
   });
   if (!characters_ok || bucket.size() < 3 || bucket.size() > 255) {
-    return bad(fmt::format("'{}' is not a name that a bucket can have (3 to 63 lower-case letters, digits, '-' and '.')", bucket));
+    return bad(
+        fmt::format("'{}' is not a name that a bucket can have (3 to 63 lower-case letters, digits, '-' and '.')", bucket));
   }
   return {};
 }
 
 Result<StoreUrl> s3_url(const Url& url) {
   S3StoreUrl out;
-  if (url.port) return bad(fmt::format("s3://{}:{} is not a bucket: give a server's address as ?endpoint=http://HOST:PORT", url.host, *url.port));
+  if (url.port)
+    return bad(
+        fmt::format("s3://{}:{} is not a bucket: give a server's address as ?endpoint=http://HOST:PORT", url.host, *url.port));
   WEIR_TRY(check_bucket(url.host));
   out.bucket = url.host;
   std::string_view prefix = url.path;
@@ -161,11 +168,13 @@ Result<StoreUrl> s3_url(const Url& url) {
   if (!prefix.empty()) {
     const auto checked = check_key(prefix);
     if (!checked) return base::with_context("the prefix in the store's URL", checked.error());
-    if (prefix.size() > 1024 - key_bytes_max - 1) return bad(fmt::format("the prefix in the store's URL is longer than {} bytes", 1024 - key_bytes_max - 1));
+    if (prefix.size() > 1024 - key_bytes_max - 1)
+      return bad(fmt::format("the prefix in the store's URL is longer than {} bytes", 1024 - key_bytes_max - 1));
   }
   std::vector<std::string_view> seen;
   for (const auto& [name, value] : url.query) {
-    if (std::find(seen.begin(), seen.end(), name) != seen.end()) return bad(fmt::format("parameter '{}' stands twice in the store's URL", name));
+    if (std::find(seen.begin(), seen.end(), name) != seen.end())
+      return bad(fmt::format("parameter '{}' stands twice in the store's URL", name));
     seen.push_back(name);
     if (value.empty()) return bad(fmt::format("parameter '{}' in the store's URL has no value", name));
     WEIR_TRY(apply(name, value, &out));
@@ -174,13 +183,16 @@ Result<StoreUrl> s3_url(const Url& url) {
     const auto endpoint = parse_url(out.endpoint);
     const bool usable = endpoint && (endpoint->scheme == "http" || endpoint->scheme == "https") && !endpoint->host.empty() &&
                         endpoint->raw_target == "/";
-    if (!usable) return bad(fmt::format("endpoint={} in the store's URL: write http://HOST:PORT or https://HOST", out.endpoint));
+    if (!usable)
+      return bad(fmt::format("endpoint={} in the store's URL: write http://HOST:PORT or https://HOST", out.endpoint));
   }
   return StoreUrl(std::move(out));
 }
 
 Result<StoreUrl> file_url(const Url& url) {
-  if (!url.host.empty()) return bad(fmt::format("file://{}{} names a host: write three slashes, file:///{}{}", url.host, url.path, url.host, url.path));
+  if (!url.host.empty())
+    return bad(
+        fmt::format("file://{}{} names a host: write three slashes, file:///{}{}", url.host, url.path, url.host, url.path));
   if (url.path.empty()) return bad("the store's URL names no directory: write file:///DIR");
   if (!url.query.empty()) return bad(fmt::format("unknown parameter '{}': a file: store has none", url.query.front().first));
   if (url.path.find('\0') != std::string::npos) return bad("the store's directory has a NUL in its name");
@@ -204,10 +216,12 @@ std::optional<std::string_view> nearest_name(std::string_view name, const std::v
 Result<Url> parse_url(std::string_view text) {
   if (text.size() > url_bytes_max) return bad(fmt::format("a URL of {} bytes is too long", text.size()));
   const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || colon == 0) return bad(fmt::format("'{}' is not a URL: it does not begin with a scheme such as file: or s3:", text));
+  if (colon == std::string_view::npos || colon == 0)
+    return bad(fmt::format("'{}' is not a URL: it does not begin with a scheme such as file: or s3:", text));
   Url url;
   for (const char c : text.substr(0, colon)) {
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+    const bool letter =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
     if (!letter) return bad(fmt::format("'{}' is not a URL: it does not begin with a scheme such as file: or s3:", text));
     url.scheme += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   }

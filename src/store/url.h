@@ -24,9 +24,9 @@ struct Url {
   bool has_authority = false;
   std::string host;  ///< IPv6 without brackets
   std::optional<std::uint16_t> port;
-  std::string path;                                         ///< decoded
-  std::string raw_target;                                   ///< path and query as written, at least "/": for an HTTP request
-  std::vector<std::pair<std::string, std::string>> query;   ///< decoded, in order
+  std::string path;                                        ///< decoded
+  std::string raw_target;                                  ///< path and query as written, at least "/": for an HTTP request
+  std::vector<std::pair<std::string, std::string>> query;  ///< decoded, in order
 };
 base::Result<Url> parse_url(std::string_view text);
 
@@ -54,6 +54,7 @@ using StoreUrl = std::variant<FileStoreUrl, S3StoreUrl>;
 base::Result<StoreUrl> parse_store_url(std::string_view text);
 
 /// The candidate with the fewest edits, if it is near enough to be a slip of the finger.
-[[nodiscard]] std::optional<std::string_view> nearest_name(std::string_view name, const std::vector<std::string_view>& candidates);
+[[nodiscard]] std::optional<std::string_view> nearest_name(std::string_view name,
+                                                           const std::vector<std::string_view>& candidates);
 
 }  // namespace weir::store

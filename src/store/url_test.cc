@@ -85,7 +85,8 @@ TEST(StoreUrl, errors_say_what_to_write) {
       {"", "not a URL"},
       {"gs://bucket/x", "file:///DIR or s3://BUCKET/PREFIX"},
   };
-  for (const auto& [text, part] : cases) EXPECT_NE(error_of(text).find(part), std::string::npos) << text << " -> " << error_of(text);
+  for (const auto& [text, part] : cases)
+    EXPECT_NE(error_of(text).find(part), std::string::npos) << text << " -> " << error_of(text);
 }
 
 TEST(Url, hosts_and_ports) {
@@ -99,7 +100,8 @@ TEST(Url, hosts_and_ports) {
   EXPECT_EQ(plain->host, "sts.amazonaws.com");
   EXPECT_FALSE(plain->port);
   EXPECT_EQ(plain->raw_target, "/");
-  for (const char* text : {"http://h:", "http://h:0", "http://h:65536", "http://[::1", "http://h:1x"}) EXPECT_FALSE(parse_url(text)) << text;
+  for (const char* text : {"http://h:", "http://h:0", "http://h:65536", "http://[::1", "http://h:1x"})
+    EXPECT_FALSE(parse_url(text)) << text;
 }
 
 }  // namespace

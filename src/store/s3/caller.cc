@@ -1,8 +1,8 @@
 #include "store/s3/caller.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "runtime/submit.h"
@@ -38,13 +38,17 @@ PoolOptions pool_options(const CallerShared& shared) {
 }  // namespace
 
 Caller::Caller(const CallerShared& shared)
-    : shared_(shared), options_(*shared.options), pool_(pool_options(shared)), signer_(options_.region, "s3"),
+    : shared_(shared),
+      options_(*shared.options),
+      pool_(pool_options(shared)),
+      signer_(options_.region, "s3"),
       budget_(options_.limits.retry_burst_max) {}
 
 // Keys that still hold are used without asking the home shard again.
 Task<Result<void>> Caller::load_credentials(std::shared_ptr<const Credentials> rejected) {
-  const bool fresh_enough = credentials_ != nullptr && rejected == nullptr &&
-                            (credentials_->expires_ms == 0 || Reactor::current().wall_now_ms() + refresh_ahead_ms < credentials_->expires_ms);
+  const bool fresh_enough =
+      credentials_ != nullptr && rejected == nullptr &&
+      (credentials_->expires_ms == 0 || Reactor::current().wall_now_ms() + refresh_ahead_ms < credentials_->expires_ms);
   if (fresh_enough) co_return Result<void>{};
   CredentialCache* cache = shared_.credentials;
   auto got = co_await runtime::submit_to(*shared_.home, [cache, rejected] { return cache->get(rejected); });
@@ -61,7 +65,8 @@ std::string Caller::signed_head(const Call& call) {
   headers.push_back({"x-amz-date", date});
   if (!credentials_->session_token.empty()) headers.push_back({"x-amz-security-token", credentials_->session_token});
   const std::string query = canonical_query(call.query);
-  const SigningInput input{.method = call.method, .path = call.path, .query = query, .headers = &headers, .payload_hash = call.payload_hash};
+  const SigningInput input{
+      .method = call.method, .path = call.path, .query = query, .headers = &headers, .payload_hash = call.payload_hash};
   std::string head = fmt::format("{} {}{}{} HTTP/1.1\r\n", call.method, call.path, query.empty() ? "" : "?", query);
   for (const Header& header : headers) head += fmt::format("{}: {}\r\n", header.name, header.value);
   head += fmt::format("authorization: {}\r\nuser-agent: weir\r\n", signer_.authorization(*credentials_, date, input));
@@ -99,7 +104,8 @@ Task<Caller::Attempt> Caller::attempt(const Call* call, bool fresh) {
   }
   result.maybe_applied = outcome.sent;
   result.stale_connection = used_before && !outcome.answered;
-  result.error = {.kind = ErrorKind::retry, .text = fmt::format("{}: {}", runtime::to_string(options_.endpoint), outcome.response.error().text)};
+  result.error = {.kind = ErrorKind::retry,
+                  .text = fmt::format("{}: {}", runtime::to_string(options_.endpoint), outcome.response.error().text)};
   co_return result;
 }
 
@@ -124,7 +130,8 @@ Task<bool> Caller::wait_for_retry(int retry, bool slow, MonoTime deadline) {
     co_return false;
   }
   const base::Duration base = slow ? options_.limits.backoff_slow_base : options_.limits.backoff_base;
-  const MonoTime wake = Reactor::current().now() + backoff(retry, base, options_.limits.backoff_max, Reactor::current().random());
+  const MonoTime wake =
+      Reactor::current().now() + backoff(retry, base, options_.limits.backoff_max, Reactor::current().random());
   if (deadline != MonoTime{} && wake >= deadline) co_return false;
   if (co_await runtime::sleep_until(wake, &stop_) == runtime::Wake::stopped) co_return false;
   if (shared_.retries != nullptr) shared_.retries->add();
@@ -154,7 +161,8 @@ Task<CallOutcome> Caller::call(Call call) {
     fresh = true;
     bool slow = false;
     if (result.answer) {
-      const ErrorDocument document = result.answer->head.status >= 300 ? parse_error(result.answer->body.text()) : ErrorDocument{};
+      const ErrorDocument document =
+          result.answer->head.status >= 300 ? parse_error(result.answer->body.text()) : ErrorDocument{};
       const Verdict verdict = judge(result.answer->head.status, document.code);
       if (verdict.next == Next::done) {
         outcome.response = std::move(result.answer);
@@ -186,7 +194,8 @@ Task<CallOutcome> Caller::call(Call call) {
         continue;
       }
     }
-    if (attempt_count >= options_.limits.attempts_max || !co_await wait_for_retry(attempt_count, slow, call.deadline)) co_return outcome;
+    if (attempt_count >= options_.limits.attempts_max || !co_await wait_for_retry(attempt_count, slow, call.deadline))
+      co_return outcome;
   }
 }
 

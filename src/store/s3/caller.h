@@ -1,5 +1,6 @@
 // store/s3/caller.h: one shard's way to the server: signs, sends, judges the answer, tries again within the budget.
-// Contract:   lives on one reactor. call() makes attempts until one is answered for good, none is left, the budget or the deadline
+// Contract:   lives on one reactor. call() makes attempts until one is answered for good, none is left, the budget or the
+// deadline
 //             says no. Request memory is borrowed until call() returns.
 // Invariants: no attempt begins before the one before it has ended, and none after the deadline.
 // Failure:    CallFailure: the kind for the caller, the last answer's status, and whether a change may have been applied.
@@ -30,9 +31,10 @@ struct Call {
   std::uint64_t body_bytes = 0;
   std::string payload_hash;
   std::uint64_t answer_bytes_max = 0;
-  base::MonoTime deadline{};        ///< zero = none
-  bool ends_at_deadline = true;     ///< false: an attempt that has begun may outlast it (a put: cutting it leaves its outcome unknown)
-  std::uint64_t transfer_bytes = 0; ///< of body or answer, for the attempt's time limit
+  base::MonoTime deadline{};  ///< zero = none
+  bool ends_at_deadline =
+      true;  ///< false: an attempt that has begun may outlast it (a put: cutting it leaves its outcome unknown)
+  std::uint64_t transfer_bytes = 0;  ///< of body or answer, for the attempt's time limit
 };
 
 struct CallFailure {

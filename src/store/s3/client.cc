@@ -1,10 +1,10 @@
 // The S3 object store: see store/s3.h.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "bytes/crc32c.h"
@@ -49,12 +49,14 @@ class S3Store final : public ObjectStore {
   ~S3Store() override { ENSURE(stopped_, "the object store {} was not stopped", description()); }
 
   Task<Result<void>> put(std::string key, bytes::BufferList body, PutOptions options) override;
-  Task<Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes, GetOptions options) override;
+  Task<Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
+                                  GetOptions options) override;
   Task<Result<ObjectInfo>> head(std::string key, GetOptions options) override;
   Task<Result<void>> remove(std::vector<std::string> keys, GetOptions options) override;
   Task<Result<ListPage>> list(std::string prefix, std::string start_after, GetOptions options) override;
   [[nodiscard]] std::string description() const override {
-    return fmt::format("s3://{}{}{} at {}", options_.bucket, options_.prefix.empty() ? "" : "/", options_.prefix, options_.host_header);
+    return fmt::format("s3://{}{}{} at {}", options_.bucket, options_.prefix.empty() ? "" : "/", options_.prefix,
+                       options_.host_header);
   }
   Task<void> stop() override;
 
@@ -63,12 +65,17 @@ class S3Store final : public ObjectStore {
   [[nodiscard]] std::string stored_key(std::string_view key) const {
     return options_.prefix.empty() ? std::string(key) : fmt::format("{}/{}", options_.prefix, key);
   }
-  [[nodiscard]] std::string bucket_path() const { return options_.path_style ? "/" + s3::uri_encode(options_.bucket, false) : std::string(); }
-  [[nodiscard]] std::string path_of(std::string_view key) const { return fmt::format("{}/{}", bucket_path(), s3::uri_encode(stored_key(key), true)); }
+  [[nodiscard]] std::string bucket_path() const {
+    return options_.path_style ? "/" + s3::uri_encode(options_.bucket, false) : std::string();
+  }
+  [[nodiscard]] std::string path_of(std::string_view key) const {
+    return fmt::format("{}/{}", bucket_path(), s3::uri_encode(stored_key(key), true));
+  }
 
   Task<Result<void>> put_inner(std::string key, bytes::BufferList body, PutOptions options);
   Task<Result<bool>> holds_our_put(std::string key, std::string put_id, MonoTime deadline);
-  Task<Result<bytes::Buffer>> get_inner(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes, GetOptions options);
+  Task<Result<bytes::Buffer>> get_inner(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
+                                        GetOptions options);
   Task<Result<ObjectInfo>> head_inner(std::string key, GetOptions options);
   Task<Result<std::vector<std::string>>> remove_some(std::vector<std::string> keys, GetOptions options);
   Task<Result<void>> remove_inner(std::vector<std::string> keys, GetOptions options);
@@ -84,8 +91,15 @@ class S3Store final : public ObjectStore {
 };
 
 S3Store::S3Store(S3Options options, std::unique_ptr<s3::CredentialSource> credentials, const runtime::Runtime& doors)
-    : options_(std::move(options)), credentials_(std::move(credentials), doors.log), reactors_(doors.shards), metrics_(doors.metrics) {
-  shared_ = {.options = &options_, .network = doors.network, .home = &Reactor::current(), .credentials = &credentials_, .log = doors.log};
+    : options_(std::move(options)),
+      credentials_(std::move(credentials), doors.log),
+      reactors_(doors.shards),
+      metrics_(doors.metrics) {
+  shared_ = {.options = &options_,
+             .network = doors.network,
+             .home = &Reactor::current(),
+             .credentials = &credentials_,
+             .log = doors.log};
   if (doors.metrics != nullptr) {
     shared_.retries = &doors.metrics->counter(retries_total);
     shared_.retries_refused = &doors.metrics->counter(retries_refused_total);
@@ -130,13 +144,16 @@ Task<Result<void>> S3Store::put_inner(std::string key, bytes::BufferList body, P
   const std::string what = fmt::format("put '{}'", key);
   if (outcome.failure.status != 412) {
     if (!outcome.maybe_applied) co_return base::with_context(what, outcome.failure.error);
-    co_return base::fail(ErrorKind::unknown_outcome, fmt::format("{} may or may not be stored: {}", what, outcome.failure.error.text));
+    co_return base::fail(ErrorKind::unknown_outcome,
+                         fmt::format("{} may or may not be stored: {}", what, outcome.failure.error.text));
   }
   if (!outcome.maybe_applied) co_return base::fail(ErrorKind::exists, fmt::format("'{}' exists", key));
   const auto ours = co_await holds_our_put(key, put_id, options.deadline);
   if (ours && *ours) co_return Result<void>{};
   if (ours) co_return base::fail(ErrorKind::exists, fmt::format("'{}' exists", key));
-  co_return base::fail(ErrorKind::unknown_outcome, fmt::format("{} found the key taken after a lost reply, and could not look by whom: {}", what, ours.error().text));
+  co_return base::fail(
+      ErrorKind::unknown_outcome,
+      fmt::format("{} found the key taken after a lost reply, and could not look by whom: {}", what, ours.error().text));
 }
 
 // "bytes 5-9/100" begins where it was asked to.
@@ -150,27 +167,32 @@ bool range_begins_at(std::string_view content_range, std::uint64_t offset) {
 }
 
 Result<void> check_range(const s3::Response& response, std::uint64_t offset_bytes, std::uint64_t size_bytes, bool ranged) {
-  if (ranged && response.head.status != 206) return base::fail(ErrorKind::invalid, "the server does not serve ranges of objects");
+  if (ranged && response.head.status != 206)
+    return base::fail(ErrorKind::invalid, "the server does not serve ranges of objects");
   if (ranged && !range_begins_at(response.head.find("content-range").value_or(""), offset_bytes)) {
     return base::fail(ErrorKind::corrupt, "the server answered with another range than the one asked for");
   }
-  if (size_bytes != 0 && response.body.size() > size_bytes) return base::fail(ErrorKind::corrupt, "the server answered with more than was asked for");
+  if (size_bytes != 0 && response.body.size() > size_bytes)
+    return base::fail(ErrorKind::corrupt, "the server answered with more than was asked for");
   return {};
 }
 
-Task<Result<bytes::Buffer>> S3Store::get_inner(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes, GetOptions options) {
+Task<Result<bytes::Buffer>> S3Store::get_inner(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
+                                               GetOptions options) {
   const bool ranged = offset_bytes != 0 || size_bytes != 0;
   for (int attempt = 1;; ++attempt) {
     Call call{.method = "GET", .path = path_of(key), .payload_hash = empty_hash(), .deadline = options.deadline};
     if (size_bytes != 0) {
-      const std::uint64_t last = offset_bytes + std::min(size_bytes - 1, std::numeric_limits<std::uint64_t>::max() - offset_bytes);
+      const std::uint64_t last =
+          offset_bytes + std::min(size_bytes - 1, std::numeric_limits<std::uint64_t>::max() - offset_bytes);
       call.headers.push_back({"range", fmt::format("bytes={}-{}", offset_bytes, last)});
     } else if (ranged) {
       call.headers.push_back({"range", fmt::format("bytes={}-", offset_bytes)});
     } else {
       call.headers.push_back({"x-amz-checksum-mode", "ENABLED"});
     }
-    call.answer_bytes_max = size_bytes == 0 ? options_.limits.get_bytes_max : std::min(size_bytes, options_.limits.get_bytes_max);
+    call.answer_bytes_max =
+        size_bytes == 0 ? options_.limits.get_bytes_max : std::min(size_bytes, options_.limits.get_bytes_max);
     call.transfer_bytes = call.answer_bytes_max;
     CallOutcome outcome = co_await caller().call(std::move(call));
     if (!outcome.response && outcome.failure.status == 416) co_return bytes::Buffer();  // nothing from there on
@@ -180,8 +202,11 @@ Task<Result<bytes::Buffer>> S3Store::get_inner(std::string key, std::uint64_t of
     const auto checksum = outcome.response->head.find("x-amz-checksum-crc32c");
     // Composite checksums of multipart objects ("...-3") say nothing about these bytes.
     const bool comparable = !ranged && checksum && checksum->size() == 8;
-    if (!comparable || *checksum == checksum_text(bytes::crc32c(outcome.response->body.view()))) co_return std::move(outcome.response->body);
-    if (attempt == checksum_attempts_max) co_return base::fail(ErrorKind::corrupt, fmt::format("get '{}': the bytes do not have the checksum that the server states", key));
+    if (!comparable || *checksum == checksum_text(bytes::crc32c(outcome.response->body.view())))
+      co_return std::move(outcome.response->body);
+    if (attempt == checksum_attempts_max)
+      co_return base::fail(ErrorKind::corrupt,
+                           fmt::format("get '{}': the bytes do not have the checksum that the server states", key));
   }
 }
 
@@ -191,7 +216,8 @@ Task<Result<ObjectInfo>> S3Store::head_inner(std::string key, GetOptions options
   if (!outcome.response) co_return base::with_context(fmt::format("head '{}'", key), outcome.failure.error);
   const s3::ResponseHead& head = outcome.response->head;
   const std::int64_t modified_ms = s3::parse_http_date_ms(head.find("last-modified").value_or(""));
-  if (!head.find("content-length") || modified_ms < 0) co_return base::fail(ErrorKind::corrupt, fmt::format("head '{}': the server states no length or no date", key));
+  if (!head.find("content-length") || modified_ms < 0)
+    co_return base::fail(ErrorKind::corrupt, fmt::format("head '{}': the server states no length or no date", key));
   co_return ObjectInfo{.key = std::move(key), .size_bytes = head.length_bytes, .modified_ms = modified_ms};
 }
 
@@ -201,7 +227,11 @@ Task<Result<std::vector<std::string>>> S3Store::remove_some(std::vector<std::str
   for (const std::string& key : keys) stored.push_back(stored_key(key));
   const std::string document = s3::delete_request(stored);
   const std::vector<bytes::Bytes> pieces(1, bytes::as_bytes(document));
-  Call call{.method = "POST", .path = bucket_path() + (options_.path_style ? "" : "/"), .query = {{"delete", ""}}, .body = &pieces, .body_bytes = document.size()};
+  Call call{.method = "POST",
+            .path = bucket_path() + (options_.path_style ? "" : "/"),
+            .query = {{"delete", ""}},
+            .body = &pieces,
+            .body_bytes = document.size()};
   const std::string md5 = s3::content_md5(bytes::as_bytes(document));
   call.headers = {{"content-type", "application/xml"}};
   if (md5.empty()) {
@@ -224,8 +254,10 @@ Task<Result<std::vector<std::string>>> S3Store::remove_some(std::vector<std::str
     if (std::find(stored.begin(), stored.end(), failure.key) == stored.end()) {
       co_return base::fail(ErrorKind::corrupt, "the server reports a key that was not to be removed");
     }
-    const bool later = failure.code == "SlowDown" || failure.code == "InternalError" || failure.code == "ServiceUnavailable" || failure.code == "OperationAborted";
-    if (!later) co_return base::fail(ErrorKind::invalid, fmt::format("remove '{}': {} {}", failure.key, failure.code, failure.message));
+    const bool later = failure.code == "SlowDown" || failure.code == "InternalError" || failure.code == "ServiceUnavailable" ||
+                       failure.code == "OperationAborted";
+    if (!later)
+      co_return base::fail(ErrorKind::invalid, fmt::format("remove '{}': {} {}", failure.key, failure.code, failure.message));
     again.push_back(failure.key.substr(prefix_bytes));
   }
   co_return again;
@@ -234,12 +266,15 @@ Task<Result<std::vector<std::string>>> S3Store::remove_some(std::vector<std::str
 Task<Result<void>> S3Store::remove_inner(std::vector<std::string> keys, GetOptions options) {
   for (std::size_t begin = 0; begin < keys.size(); begin += request_objects_max) {
     const std::size_t end = std::min(keys.size(), begin + request_objects_max);
-    std::vector<std::string> some(keys.begin() + static_cast<std::ptrdiff_t>(begin), keys.begin() + static_cast<std::ptrdiff_t>(end));
+    std::vector<std::string> some(keys.begin() + static_cast<std::ptrdiff_t>(begin),
+                                  keys.begin() + static_cast<std::ptrdiff_t>(end));
     for (int round = 1; !some.empty(); ++round) {
       WEIR_CO_TRY_ASSIGN(some, co_await remove_some(std::move(some), options));
       if (some.empty()) break;
       const bool last = round == remove_rounds_max || !co_await caller().wait_for_retry(round, true, options.deadline);
-      if (last) co_return base::fail(ErrorKind::retry, fmt::format("{} objects could not be removed now, '{}' among them", some.size(), some.front()));
+      if (last)
+        co_return base::fail(ErrorKind::retry,
+                             fmt::format("{} objects could not be removed now, '{}' among them", some.size(), some.front()));
     }
   }
   co_return Result<void>{};
@@ -247,7 +282,10 @@ Task<Result<void>> S3Store::remove_inner(std::vector<std::string> keys, GetOptio
 
 Task<Result<ListPage>> S3Store::list_inner(std::string prefix, std::string start_after, GetOptions options) {
   const std::size_t cut = options_.prefix.empty() ? 0 : options_.prefix.size() + 1;
-  Call call{.method = "GET", .path = bucket_path() + (options_.path_style ? "" : "/"), .payload_hash = empty_hash(), .answer_bytes_max = s3::xml_bytes_max};
+  Call call{.method = "GET",
+            .path = bucket_path() + (options_.path_style ? "" : "/"),
+            .payload_hash = empty_hash(),
+            .answer_bytes_max = s3::xml_bytes_max};
   call.query = {{"list-type", "2"}, {"max-keys", fmt::format("{}", request_objects_max)}, {"prefix", stored_key(prefix)}};
   if (!start_after.empty()) call.query.emplace_back("start-after", stored_key(start_after));
   call.deadline = options.deadline;
@@ -258,12 +296,14 @@ Task<Result<ListPage>> S3Store::list_inner(std::string prefix, std::string start
   ListPage page;
   for (ObjectInfo& object : listed.objects) {
     if (!object.key.starts_with(stored_key(prefix)) || object.key.substr(cut) <= start_after) {
-      co_return base::fail(ErrorKind::corrupt, fmt::format("list '{}': the server lists '{}', which was not asked for", prefix, object.key));
+      co_return base::fail(ErrorKind::corrupt,
+                           fmt::format("list '{}': the server lists '{}', which was not asked for", prefix, object.key));
     }
     object.key = object.key.substr(cut);
     page.objects.push_back(std::move(object));
   }
-  if (page.objects.size() > request_objects_max) co_return base::fail(ErrorKind::corrupt, "the server lists more objects than was asked for");
+  if (page.objects.size() > request_objects_max)
+    co_return base::fail(ErrorKind::corrupt, "the server lists more objects than was asked for");
   if (listed.truncated) page.next_start_after = page.objects.back().key;
   co_return page;
 }
@@ -278,7 +318,8 @@ Task<Result<void>> S3Store::put(std::string key, bytes::BufferList body, PutOpti
   co_return result;
 }
 
-Task<Result<bytes::Buffer>> S3Store::get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes, GetOptions options) {
+Task<Result<bytes::Buffer>> S3Store::get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
+                                         GetOptions options) {
   WEIR_CO_TRY(check_key(key));
   if (past(options.deadline)) co_return too_late("get");
   const MonoTime begin = Reactor::current().now();
@@ -330,7 +371,8 @@ Task<void> S3Store::stop() {
 
 }  // namespace
 
-std::unique_ptr<ObjectStore> make_s3_store(S3Options options, std::unique_ptr<s3::CredentialSource> credentials, const runtime::Runtime& doors) {
+std::unique_ptr<ObjectStore> make_s3_store(S3Options options, std::unique_ptr<s3::CredentialSource> credentials,
+                                           const runtime::Runtime& doors) {
   ENSURE(doors.network != nullptr && !doors.shards.empty(), "the S3 store needs a network and shards");
   return std::make_unique<S3Store>(std::move(options), std::move(credentials), doors);
 }

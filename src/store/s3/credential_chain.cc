@@ -1,8 +1,8 @@
 // The chain of credential sources: see credentials.h.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "store/s3/credential_parse.h"
@@ -91,13 +91,15 @@ Task<Found> CredentialChain::from_environment() {
 Task<Found> CredentialChain::shared_file_profile(std::string profile, bool required) {
   std::string path = env("AWS_SHARED_CREDENTIALS_FILE");
   if (path.empty() && !env("HOME").empty()) path = env("HOME") + "/.aws/credentials";
-  auto text = path.empty() ? Result<std::string>(base::fail(ErrorKind::not_found, "neither AWS_SHARED_CREDENTIALS_FILE nor HOME is set"))
-                           : co_await read_text(path);
+  auto text = path.empty()
+                  ? Result<std::string>(base::fail(ErrorKind::not_found, "neither AWS_SHARED_CREDENTIALS_FILE nor HOME is set"))
+                  : co_await read_text(path);
   if (!text && text.kind() == ErrorKind::not_found && !required) co_return std::optional<Credentials>();
   if (!text) co_return base::with_context(fmt::format("profile '{}'", profile), text.error());
   auto keys = parse_shared_file(*text, profile);
   if (!keys) co_return base::with_context(path, keys.error());
-  if (!*keys && required) co_return base::fail(ErrorKind::invalid, fmt::format("{} has no keys for profile '{}'", path, profile));
+  if (!*keys && required)
+    co_return base::fail(ErrorKind::invalid, fmt::format("{} has no keys for profile '{}'", path, profile));
   if (*keys) (*keys)->source = fmt::format("profile '{}' of {}", profile, path);
   co_return keys;
 }
@@ -121,7 +123,8 @@ Task<Found> CredentialChain::from_web_identity() {
   while (!token->empty() && (token->back() == '\n' || token->back() == '\r' || token->back() == ' ')) token->pop_back();
   const std::string session = env("AWS_ROLE_SESSION_NAME");
   std::string url = env("AWS_ENDPOINT_URL_STS");
-  if (url.empty()) url = fmt::format("https://sts.{}.amazonaws.com{}/", options_.region, options_.region.starts_with("cn-") ? ".cn" : "");
+  if (url.empty())
+    url = fmt::format("https://sts.{}.amazonaws.com{}/", options_.region, options_.region.starts_with("cn-") ? ".cn" : "");
   FetchRequest request{.url = url, .method = "POST", .headers = {{"content-type", "application/x-www-form-urlencoded"}}};
   request.body = canonical_query({{"Action", "AssumeRoleWithWebIdentity"},
                                   {"Version", "2011-06-15"},
@@ -133,9 +136,11 @@ Task<Found> CredentialChain::from_web_identity() {
   WEIR_CO_TRY_ASSIGN(answer, co_await http_fetch(network_, std::move(request)));
   if (!ok_status(answer.status)) {
     const ErrorDocument error = parse_error(answer.body);
-    const bool later = answer.status >= 500 || answer.status == 429 || error.code == "Throttling" || error.code == "IDPCommunicationError";
-    co_return base::fail(later ? ErrorKind::retry : ErrorKind::invalid,
-                         fmt::format("{} refuses role {} (status {}): {} {}", url, role, answer.status, error.code, error.message));
+    const bool later =
+        answer.status >= 500 || answer.status == 429 || error.code == "Throttling" || error.code == "IDPCommunicationError";
+    co_return base::fail(
+        later ? ErrorKind::retry : ErrorKind::invalid,
+        fmt::format("{} refuses role {} (status {}): {} {}", url, role, answer.status, error.code, error.message));
   }
   Credentials keys;
   WEIR_CO_TRY_ASSIGN(keys, parse_assumed_role(answer.body));
@@ -150,7 +155,8 @@ Result<void> check_container_url(std::string_view text) {
   const bool loopback = url->host == "localhost" || url->host == "::1" || url->host.starts_with("127.");
   const bool agent = url->host == "169.254.170.2" || url->host == "169.254.170.23" || url->host == "fd00:ec2::23";
   if (url->scheme == "https" || (url->scheme == "http" && (loopback || agent))) return {};
-  return base::fail(ErrorKind::invalid, fmt::format("AWS_CONTAINER_CREDENTIALS_FULL_URI: {} is neither https nor on this machine", url->host));
+  return base::fail(ErrorKind::invalid,
+                    fmt::format("AWS_CONTAINER_CREDENTIALS_FULL_URI: {} is neither https nor on this machine", url->host));
 }
 
 Task<Found> CredentialChain::from_container() {
@@ -167,11 +173,14 @@ Task<Found> CredentialChain::from_container() {
     token = std::move(*text);
     while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
   }
-  if (token.find_first_of("\r\n") != std::string::npos) co_return base::fail(ErrorKind::invalid, "the container's authorization token has a line break");
+  if (token.find_first_of("\r\n") != std::string::npos)
+    co_return base::fail(ErrorKind::invalid, "the container's authorization token has a line break");
   if (!token.empty()) request.headers.push_back({"authorization", token});
   FetchAnswer answer;
   WEIR_CO_TRY_ASSIGN(answer, co_await http_fetch(network_, std::move(request)));
-  if (!ok_status(answer.status)) co_return base::fail(ErrorKind::retry, fmt::format("the container's credential endpoint answers with status {}", answer.status));
+  if (!ok_status(answer.status))
+    co_return base::fail(ErrorKind::retry,
+                         fmt::format("the container's credential endpoint answers with status {}", answer.status));
   Credentials keys;
   WEIR_CO_TRY_ASSIGN(keys, parse_credential_json(answer.body));
   keys.source = "the container's credential endpoint";
@@ -183,7 +192,8 @@ Task<Result<std::string>> CredentialChain::instance_text(std::string base, std::
   FetchAnswer answer;
   WEIR_CO_TRY_ASSIGN(answer, co_await http_fetch(network_, std::move(request)));
   if (answer.status == 404) co_return base::fail(ErrorKind::invalid, "the machine has no role (instance profile)");
-  if (!ok_status(answer.status)) co_return base::fail(ErrorKind::retry, fmt::format("instance metadata answers {} with status {}", path, answer.status));
+  if (!ok_status(answer.status))
+    co_return base::fail(ErrorKind::retry, fmt::format("instance metadata answers {} with status {}", path, answer.status));
   co_return std::move(answer.body);
 }
 
@@ -192,12 +202,18 @@ Task<Found> CredentialChain::from_instance() {
   std::string base = env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
   if (base.empty()) base = imds_default;
   while (base.ends_with('/')) base.pop_back();
-  FetchRequest request{.url = base + "/latest/api/token", .method = "PUT", .headers = {{"x-aws-ec2-metadata-token-ttl-seconds", "21600"}}};
+  FetchRequest request{
+      .url = base + "/latest/api/token", .method = "PUT", .headers = {{"x-aws-ec2-metadata-token-ttl-seconds", "21600"}}};
   auto token = co_await http_fetch(network_, std::move(request));
-  if (!token) co_return base::fail(ErrorKind::retry, "no credentials found: the environment, web identity, the shared file and a container endpoint "
-                                   "are not set up, and instance metadata does not answer (" + token.error().text + ")");
-  const bool token_ok = ok_status(token->status) && token->body.find_first_of("\r\n") == std::string::npos && !token->body.empty();
-  if (!token_ok) co_return base::fail(ErrorKind::retry, fmt::format("instance metadata gives no session token (status {})", token->status));
+  if (!token)
+    co_return base::fail(ErrorKind::retry,
+                         "no credentials found: the environment, web identity, the shared file and a container endpoint "
+                         "are not set up, and instance metadata does not answer (" +
+                             token.error().text + ")");
+  const bool token_ok =
+      ok_status(token->status) && token->body.find_first_of("\r\n") == std::string::npos && !token->body.empty();
+  if (!token_ok)
+    co_return base::fail(ErrorKind::retry, fmt::format("instance metadata gives no session token (status {})", token->status));
   const std::string path = "/latest/meta-data/iam/security-credentials/";
   std::string roles;
   WEIR_CO_TRY_ASSIGN(roles, co_await instance_text(base, path, token->body));
@@ -212,16 +228,17 @@ Task<Found> CredentialChain::from_instance() {
 }
 
 Task<Result<Credentials>> CredentialChain::fetch() {
-  constexpr Task<Found> (CredentialChain::*sources[])() = {&CredentialChain::from_profile,     &CredentialChain::from_environment,
-                                                           &CredentialChain::from_web_identity, &CredentialChain::from_shared_file,
-                                                           &CredentialChain::from_container,   &CredentialChain::from_instance};
+  constexpr Task<Found> (CredentialChain::* sources[])() = {
+      &CredentialChain::from_profile,     &CredentialChain::from_environment, &CredentialChain::from_web_identity,
+      &CredentialChain::from_shared_file, &CredentialChain::from_container,   &CredentialChain::from_instance};
   for (const auto source : sources) {
     auto found = co_await (this->*source)();
     if (!found) co_return std::unexpected(found.error());
     if (*found) co_return std::move(**found);
   }
   co_return base::fail(ErrorKind::invalid,
-                       "no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile in ~/.aws/credentials, or give the machine a role");
+                       "no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile in "
+                       "~/.aws/credentials, or give the machine a role");
 }
 
 }  // namespace

@@ -43,13 +43,15 @@ Result<std::optional<Credentials>> parse_shared_file(std::string_view text, std:
     const std::string_view line = trimmed(whole);
     if (line.empty() || line.front() == '#' || line.front() == ';') continue;
     if (line.front() == '[') {
-      if (line.find(']') == std::string_view::npos) return base::fail(ErrorKind::invalid, fmt::format("line {}: the ']' is missing", line_number));
+      if (line.find(']') == std::string_view::npos)
+        return base::fail(ErrorKind::invalid, fmt::format("line {}: the ']' is missing", line_number));
       in_profile = section_name(line) == profile;
       continue;
     }
     const std::size_t equals = line.find('=');
     if (equals == std::string_view::npos) {
-      if (in_profile) return base::fail(ErrorKind::invalid, fmt::format("line {}: neither a section nor NAME = VALUE", line_number));
+      if (in_profile)
+        return base::fail(ErrorKind::invalid, fmt::format("line {}: neither a section nor NAME = VALUE", line_number));
       continue;
     }
     if (!in_profile) continue;
@@ -61,7 +63,8 @@ Result<std::optional<Credentials>> parse_shared_file(std::string_view text, std:
   }
   if (keys.access_key_id.empty() && keys.secret_access_key.empty()) return std::optional<Credentials>();
   if (keys.access_key_id.empty() || keys.secret_access_key.empty()) {
-    return base::fail(ErrorKind::invalid, fmt::format("profile '{}' has only one of aws_access_key_id and aws_secret_access_key", profile));
+    return base::fail(ErrorKind::invalid,
+                      fmt::format("profile '{}' has only one of aws_access_key_id and aws_secret_access_key", profile));
   }
   return std::optional<Credentials>(std::move(keys));
 }

@@ -41,7 +41,8 @@ Task<Result<void>> CredentialCache::refresh() {
     next_refresh_ = Reactor::current().now() + refresh_pause;
     last_outcome_ = std::unexpected(fetched.error());
     if (usable(0) && log_ != nullptr) {
-      log_->warn("store", "credentials could not be refreshed; the present ones still serve", {{"source", current_->source}, {"reason", fetched.error().text}});
+      log_->warn("store", "credentials could not be refreshed; the present ones still serve",
+                 {{"source", current_->source}, {"reason", fetched.error().text}});
     }
   }
   refreshed_.pulse();

@@ -1,11 +1,13 @@
 // store/s3/credentials.h: where the keys come from, and keeping them fresh.
 // Why:        temporary keys live for an hour or less; a broker that refreshed them late would stop uploading.
-// Contract:   the chain is that of the AWS tools: a named profile; the environment; web identity (STS); the shared file's default
+// Contract:   the chain is that of the AWS tools: a named profile; the environment; web identity (STS); the shared file's
+// default
 //             profile; the container endpoint; instance metadata (IMDSv2). The first one that is set up is the one used: if it
 //             fails, its error is told rather than another identity taken. The environment comes as a map, files and sockets
 //             through the doors.
 // Invariants: one fetch at a time per provider, for all shards (single flight)
-// Failure:    invalid: nothing is set up, or a file is wrong (text lists where was looked). retry: the service did not answer; keys
+// Failure:    invalid: nothing is set up, or a file is wrong (text lists where was looked). retry: the service did not answer;
+// keys
 //             that are still valid stay in use.
 // Limits:     refresh_ahead, refresh_pause.
 // Tests:      store/s3/credentials_test.cc
@@ -22,7 +24,8 @@
 namespace weir::store::s3 {
 
 inline constexpr std::int64_t refresh_ahead_ms = 5 * 60 * 1000;  ///< keys that expire sooner are fetched anew
-inline constexpr base::Duration refresh_pause = std::chrono::seconds(10);  ///< between fetches that failed while old keys still serve
+inline constexpr base::Duration refresh_pause =
+    std::chrono::seconds(10);  ///< between fetches that failed while old keys still serve
 
 class CredentialSource {
  public:

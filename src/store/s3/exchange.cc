@@ -1,9 +1,9 @@
 #include "store/s3/exchange.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "runtime/reactor.h"
 
@@ -22,7 +22,8 @@ constexpr int informational_answers_max = 4;  // 100 Continue and its like
 MonoTime in(base::Duration wait, MonoTime latest) { return std::min(latest, runtime::Reactor::current().now() + wait); }
 
 std::unexpected<base::Error> failed_io(std::string_view doing, const base::Error& error) {
-  const std::string_view what = error.kind == ErrorKind::cancelled ? std::string_view("no progress in time") : std::string_view(error.text);
+  const std::string_view what =
+      error.kind == ErrorKind::cancelled ? std::string_view("no progress in time") : std::string_view(error.text);
   return base::fail(ErrorKind::io, fmt::format("{}: {}", doing, what));
 }
 
@@ -70,8 +71,8 @@ Task<Result<bool>> read_more(runtime::Stream* stream, Incoming* incoming, MonoTi
   co_return *count > 0;
 }
 
-Task<Result<ResponseHead>> read_head(runtime::Stream* stream, Incoming* incoming, bool is_head_method, const ExchangeTimeouts* timeouts,
-                                     MonoTime first_byte_deadline) {
+Task<Result<ResponseHead>> read_head(runtime::Stream* stream, Incoming* incoming, bool is_head_method,
+                                     const ExchangeTimeouts* timeouts, MonoTime first_byte_deadline) {
   for (int informational_count = 0; informational_count < informational_answers_max;) {
     std::optional<ResponseHead> head;
     WEIR_CO_TRY_ASSIGN(head, parse_response_head(incoming->text(), is_head_method));
@@ -94,7 +95,8 @@ Task<Result<ResponseHead>> read_head(runtime::Stream* stream, Incoming* incoming
   co_return base::fail(ErrorKind::io, "the server sends only informational answers");
 }
 
-Task<Result<bytes::Buffer>> read_length(runtime::Stream* stream, Incoming* incoming, std::uint64_t length, const ExchangeTimeouts* timeouts) {
+Task<Result<bytes::Buffer>> read_length(runtime::Stream* stream, Incoming* incoming, std::uint64_t length,
+                                        const ExchangeTimeouts* timeouts) {
   if (length == 0) co_return bytes::Buffer();
   bytes::SlabRef slab = bytes::SlabRef::allocate(length, bytes::io_alignment_bytes);
   const std::size_t at_hand = static_cast<std::size_t>(std::min<std::uint64_t>(length, incoming->end - incoming->begin));
@@ -102,14 +104,17 @@ Task<Result<bytes::Buffer>> read_length(runtime::Stream* stream, Incoming* incom
   incoming->begin += at_hand;
   for (std::size_t have = at_hand; have < length;) {
     auto count = co_await stream->read_some(slab.writable().subspan(have), in(timeouts->progress, timeouts->deadline));
-    if (!count) co_return failed_io(fmt::format("reading the answer's body ({} of {} bytes came)", have, length), count.error());
-    if (*count == 0) co_return base::fail(ErrorKind::io, fmt::format("the connection ended after {} of {} bytes of the answer", have, length));
+    if (!count)
+      co_return failed_io(fmt::format("reading the answer's body ({} of {} bytes came)", have, length), count.error());
+    if (*count == 0)
+      co_return base::fail(ErrorKind::io, fmt::format("the connection ended after {} of {} bytes of the answer", have, length));
     have += *count;
   }
   co_return bytes::Buffer(std::move(slab), 0, length);
 }
 
-Task<Result<bytes::Buffer>> read_chunked(runtime::Stream* stream, Incoming* incoming, std::uint64_t limit, const ExchangeTimeouts* timeouts) {
+Task<Result<bytes::Buffer>> read_chunked(runtime::Stream* stream, Incoming* incoming, std::uint64_t limit,
+                                         const ExchangeTimeouts* timeouts) {
   ChunkedDecoder decoder;
   std::string out;
   while (true) {
@@ -124,7 +129,8 @@ Task<Result<bytes::Buffer>> read_chunked(runtime::Stream* stream, Incoming* inco
   }
 }
 
-Task<Result<bytes::Buffer>> read_to_close(runtime::Stream* stream, Incoming* incoming, std::uint64_t limit, const ExchangeTimeouts* timeouts) {
+Task<Result<bytes::Buffer>> read_to_close(runtime::Stream* stream, Incoming* incoming, std::uint64_t limit,
+                                          const ExchangeTimeouts* timeouts) {
   std::string out;
   while (true) {
     out += incoming->text();
@@ -136,8 +142,8 @@ Task<Result<bytes::Buffer>> read_to_close(runtime::Stream* stream, Incoming* inc
   }
 }
 
-Task<Result<bytes::Buffer>> read_body(runtime::Stream* stream, Incoming* incoming, const ResponseHead* head, std::uint64_t success_bytes_max,
-                                      const ExchangeTimeouts* timeouts) {
+Task<Result<bytes::Buffer>> read_body(runtime::Stream* stream, Incoming* incoming, const ResponseHead* head,
+                                      std::uint64_t success_bytes_max, const ExchangeTimeouts* timeouts) {
   const bool success = head->status >= 200 && head->status < 300;
   const std::uint64_t limit = success ? success_bytes_max : error_bytes_max;
   switch (head->framing) {
@@ -147,7 +153,8 @@ Task<Result<bytes::Buffer>> read_body(runtime::Stream* stream, Incoming* incomin
     case Framing::length: break;
   }
   if (head->length_bytes > limit) {
-    co_return base::fail(ErrorKind::io, fmt::format("the server answers with {} bytes where at most {} are expected", head->length_bytes, limit));
+    co_return base::fail(ErrorKind::io, fmt::format("the server answers with {} bytes where at most {} are expected",
+                                                    head->length_bytes, limit));
   }
   co_return co_await read_length(stream, incoming, head->length_bytes, timeouts);
 }

@@ -1,5 +1,6 @@
 // store/s3/exchange.h: one HTTP exchange on one connection: the request out, the answer in.
-// Contract:   the head and the body's memory are borrowed until exchange() returns; by then nothing of them is pending. A body of
+// Contract:   the head and the body's memory are borrowed until exchange() returns; by then nothing of them is pending. A body
+// of
 //             known length is read straight into the buffer that is returned (what came with the head is copied: at most
 //             head_bytes_max). Every wait has a deadline.
 // Failure:    the outcome says what the peer may have seen: `sent` and `answered`. A connection whose outcome is not `reusable`

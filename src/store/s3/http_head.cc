@@ -1,9 +1,9 @@
 #include "store/s3/http_head.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
+
+#include <fmt/format.h>
 
 namespace weir::store::s3 {
 namespace {
@@ -57,7 +57,8 @@ Result<std::vector<Header>> parse_headers(Lines lines) {
     if (colon == std::string_view::npos || colon == 0) return malformed("a header line without a name");
     const std::string_view name = line.substr(0, colon);
     const std::string_view value = trimmed(line.substr(colon + 1));
-    if (!std::all_of(name.begin(), name.end(), token_char)) return malformed("a header name with a character that it must not have");
+    if (!std::all_of(name.begin(), name.end(), token_char))
+      return malformed("a header name with a character that it must not have");
     if (!std::all_of(value.begin(), value.end(), value_char)) return malformed("a header value with a control character");
     headers.push_back({.name = lowered(name), .value = std::string(value)});
   }
@@ -128,7 +129,8 @@ Result<std::optional<ResponseHead>> parse_response_head(std::string_view input, 
   // A wrong protocol (TLS, SSH, an HTTP/2 preface) is told at its first bytes, not after head_bytes_max of waiting.
   constexpr std::string_view prefix = "HTTP/1.";
   const std::size_t known = std::min(prefix.size(), input.size());
-  if (input.substr(0, known) != prefix.substr(0, known)) return malformed("it does not begin with HTTP/1.1 (is this the address of an S3 service?)");
+  if (input.substr(0, known) != prefix.substr(0, known))
+    return malformed("it does not begin with HTTP/1.1 (is this the address of an S3 service?)");
   std::size_t consumed = 0;
   WEIR_TRY_ASSIGN(consumed, end_of_head(input));
   if (consumed == 0) return std::optional<ResponseHead>();
@@ -166,7 +168,8 @@ Result<std::optional<RequestHead>> parse_request_head(std::string_view input) {
   const std::string_view line = lines.next();
   const std::size_t first = line.find(' ');
   const std::size_t last = line.rfind(' ');
-  if (first == std::string_view::npos || first == last || line.substr(last + 1) != "HTTP/1.1") return malformed("a request line");
+  if (first == std::string_view::npos || first == last || line.substr(last + 1) != "HTTP/1.1")
+    return malformed("a request line");
   RequestHead head;
   head.method = std::string(line.substr(0, first));
   head.target = std::string(line.substr(first + 1, last - first - 1));
@@ -187,7 +190,8 @@ Result<void> ChunkedDecoder::end_of_line() {
     const std::string_view digits = std::string_view(line_).substr(0, line_.find(';'));
     const std::string_view number = trimmed(digits);
     const auto parsed = std::from_chars(number.data(), number.data() + number.size(), left_bytes_, 16);
-    if (number.empty() || parsed.ec != std::errc() || parsed.ptr != number.data() + number.size()) return malformed("a chunk without a size");
+    if (number.empty() || parsed.ec != std::errc() || parsed.ptr != number.data() + number.size())
+      return malformed("a chunk without a size");
     state_ = left_bytes_ == 0 ? State::trailer : State::data;
   } else {
     state_ = line_.empty() ? State::done : State::trailer;

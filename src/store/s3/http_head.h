@@ -1,7 +1,8 @@
 // store/s3/http_head.h: the head of an HTTP/1.x message and its chunked body, parsed strictly.
-// Contract:   pure, incremental: a parser says "more" until the head is complete; what follows the head is the caller's. Only what
-//             S3 servers send is accepted: CRLF lines, no folding, one framing. Doubtful framing (two lengths, length and chunked)
-//             is refused, because the next response on the connection would be read from the wrong place.
+// Contract:   pure, incremental: a parser says "more" until the head is complete; what follows the head is the caller's. Only
+// what
+//             S3 servers send is accepted: CRLF lines, no folding, one framing. Doubtful framing (two lengths, length and
+//             chunked) is refused, because the next response on the connection would be read from the wrong place.
 // Limits:     head_bytes_max, header_count_max, chunk_line_bytes_max.
 // Tests:      store/s3/http_head_test.cc, store/s3/http_head_fuzz.cc
 #pragma once

@@ -34,6 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (count) used += *count;
   }
   ENSURE(failed == !whole_used, "the pieces decide otherwise than the whole");
-  if (!failed) ENSURE(whole_body == pieces_body && *whole_used == used && whole.done() == pieces.done(), "the pieces give another body");
+  if (!failed)
+    ENSURE(whole_body == pieces_body && *whole_used == used && whole.done() == pieces.done(), "the pieces give another body");
   return 0;
 }

@@ -6,7 +6,8 @@ namespace weir::store::s3 {
 namespace {
 
 TEST(ResponseHead, complete_head_with_length) {
-  const std::string text = "HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nETag: \"x\"\r\nX-Amz-Id:  two words \r\n\r\nhello";
+  const std::string text =
+      "HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nETag: \"x\"\r\nX-Amz-Id:  two words \r\n\r\nhello";
   for (std::size_t cut = 0; cut < text.size() - 5; ++cut) {
     const auto early = parse_response_head(std::string_view(text).substr(0, cut), false);
     ASSERT_TRUE(early) << cut;
@@ -101,7 +102,8 @@ TEST(Chunked, any_cut_gives_the_same_body) {
 }
 
 TEST(Chunked, refuses_malformed_chunks) {
-  for (const char* text : {"\r\n", "x\r\n", "5 hello", "5\nhello", "5\r\nhello!\r\n", "-1\r\n", "ffffffffffffffffff\r\n", "5\rx"}) {
+  for (const char* text :
+       {"\r\n", "x\r\n", "5 hello", "5\nhello", "5\r\nhello!\r\n", "-1\r\n", "ffffffffffffffffff\r\n", "5\rx"}) {
     ChunkedDecoder decoder;
     std::string out;
     const auto first = decoder.feed(text, &out);

@@ -1,8 +1,8 @@
 #include "store/s3/pool.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "runtime/reactor.h"
@@ -15,13 +15,15 @@ using runtime::Reactor;
 using runtime::Task;
 
 ConnectionPool::~ConnectionPool() {
-  ENSURE(busy_count_ == 0 && idle_.empty() && timer_ == 0, "a pool was destroyed with {} busy and {} idle connections", busy_count_, idle_.size());
+  ENSURE(busy_count_ == 0 && idle_.empty() && timer_ == 0, "a pool was destroyed with {} busy and {} idle connections",
+         busy_count_, idle_.size());
 }
 
 Task<Result<std::unique_ptr<Connection>>> ConnectionPool::acquire(bool fresh, base::MonoTime deadline) {
   const base::MonoTime place_deadline = std::min(deadline, Reactor::current().now() + options_.slot_timeout);
   if (co_await places_.acquire(1, place_deadline) != runtime::Wake::ready) {
-    co_return base::fail(ErrorKind::retry, fmt::format("all {} connections to {} stayed busy", options_.connections_max, runtime::to_string(options_.address)));
+    co_return base::fail(ErrorKind::retry, fmt::format("all {} connections to {} stayed busy", options_.connections_max,
+                                                       runtime::to_string(options_.address)));
   }
   drop_old();
   ++busy_count_;
@@ -34,11 +36,13 @@ Task<Result<std::unique_ptr<Connection>>> ConnectionPool::acquire(bool fresh, ba
     drop(std::move(idle_.front()));
     idle_.pop_front();
   }
-  auto stream = co_await options_.network->connect(options_.address, options_.tls, std::min(deadline, Reactor::current().now() + options_.connect_timeout));
+  auto stream = co_await options_.network->connect(options_.address, options_.tls,
+                                                   std::min(deadline, Reactor::current().now() + options_.connect_timeout));
   if (!stream) {
     --busy_count_;
     places_.release(1);
-    co_return base::fail(ErrorKind::retry, fmt::format("connecting to {}: {}", runtime::to_string(options_.address), stream.error().text));
+    co_return base::fail(ErrorKind::retry,
+                         fmt::format("connecting to {}: {}", runtime::to_string(options_.address), stream.error().text));
   }
   if (options_.opened != nullptr) options_.opened->add();
   if (options_.open != nullptr) options_.open->add(1);

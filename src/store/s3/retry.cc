@@ -1,9 +1,9 @@
 #include "store/s3/retry.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
+
+#include <fmt/format.h>
 
 namespace weir::store::s3 {
 namespace {
@@ -58,20 +58,30 @@ Verdict judge_status(int status) {
   return {Next::fail, ErrorKind::invalid, false};
 }
 
-std::string hint(std::string_view code, int status, std::string_view real_region, const ErrorDocument& error, const Place& place) {
+std::string hint(std::string_view code, int status, std::string_view real_region, const ErrorDocument& error,
+                 const Place& place) {
   const bool elsewhere = code == "PermanentRedirect" || code == "AuthorizationHeaderMalformed" || code == "TemporaryRedirect" ||
                          code == "IllegalLocationConstraintException" || status == 301 || status == 307;
   if (elsewhere && !real_region.empty() && real_region != place.region) {
-    return fmt::format("bucket '{}' is in region {}: set region={} in the store's URL (now {})", place.bucket, real_region, real_region, place.region);
+    return fmt::format("bucket '{}' is in region {}: set region={} in the store's URL (now {})", place.bucket, real_region,
+                       real_region, place.region);
   }
-  if (elsewhere && !error.endpoint.empty()) return fmt::format("bucket '{}' is served at {}: set endpoint= in the store's URL", place.bucket, error.endpoint);
-  if (elsewhere) return fmt::format("bucket '{}' is served elsewhere: check region= and endpoint= in the store's URL", place.bucket);
-  if (code == "NoSuchBucket") return fmt::format("bucket '{}' does not exist at {}: create it, or correct the store's URL", place.bucket, place.host);
+  if (elsewhere && !error.endpoint.empty())
+    return fmt::format("bucket '{}' is served at {}: set endpoint= in the store's URL", place.bucket, error.endpoint);
+  if (elsewhere)
+    return fmt::format("bucket '{}' is served elsewhere: check region= and endpoint= in the store's URL", place.bucket);
+  if (code == "NoSuchBucket")
+    return fmt::format("bucket '{}' does not exist at {}: create it, or correct the store's URL", place.bucket, place.host);
   if (code == "InvalidAccessKeyId") return "the access key is not known there: check AWS_ACCESS_KEY_ID or the profile";
-  if (code == "SignatureDoesNotMatch") return "the secret key does not belong to the access key, or a proxy changes requests: check AWS_SECRET_ACCESS_KEY";
-  if (code == "AccessDenied") return fmt::format("the credentials may not do this in bucket '{}': they need s3:PutObject, GetObject, DeleteObject and ListBucket", place.bucket);
+  if (code == "SignatureDoesNotMatch")
+    return "the secret key does not belong to the access key, or a proxy changes requests: check AWS_SECRET_ACCESS_KEY";
+  if (code == "AccessDenied")
+    return fmt::format(
+        "the credentials may not do this in bucket '{}': they need s3:PutObject, GetObject, DeleteObject and ListBucket",
+        place.bucket);
   if (code == "RequestTimeTooSkewed") return "this machine's clock is wrong: synchronise it";
-  if (code == "BadDigest" || code == "XAmzContentChecksumMismatch" || code == "XAmzContentSHA256Mismatch") return "the body that arrived does not have the checksum sent with it";
+  if (code == "BadDigest" || code == "XAmzContentChecksumMismatch" || code == "XAmzContentSHA256Mismatch")
+    return "the body that arrived does not have the checksum sent with it";
   if (code.empty() && status == 403) return "access is denied, or the bucket is not there for these credentials";
   return {};
 }
@@ -88,7 +98,8 @@ Verdict judge(int status, std::string_view code) {
 
 std::string explain(const ResponseHead& head, const ErrorDocument& error, const Place& place) {
   const std::string_view region = head.find("x-amz-bucket-region").value_or(error.region);
-  std::string text = error.code.empty() ? fmt::format("HTTP status {}", head.status) : fmt::format("{} ({})", error.code, head.status);
+  std::string text =
+      error.code.empty() ? fmt::format("HTTP status {}", head.status) : fmt::format("{} ({})", error.code, head.status);
   const std::string advice = hint(error.code, head.status, region, error, place);
   if (!advice.empty()) {
     text += ": " + advice;
@@ -103,7 +114,8 @@ std::string explain(const ResponseHead& head, const ErrorDocument& error, const 
 base::Duration backoff(int retry, base::Duration base, base::Duration longest, std::uint64_t random) {
   constexpr int doublings_max = 20;
   const std::int64_t factor = std::int64_t{1} << std::clamp(retry - 1, 0, doublings_max);
-  const std::int64_t span = std::min(longest.count(), base.count() > longest.count() / factor ? longest.count() : base.count() * factor);
+  const std::int64_t span =
+      std::min(longest.count(), base.count() > longest.count() / factor ? longest.count() : base.count() * factor);
   return base::Duration(static_cast<std::int64_t>(random % (static_cast<std::uint64_t>(span) + 1)));
 }
 

@@ -1,6 +1,6 @@
 // store/s3/retry.h: what an answer means, whether another attempt is worth it, and when.
-// Contract:   pure. judge() is the table of S3's statuses and codes; RetryBudget bounds retries to a tenth of the calls over time.
-// Tests:      store/s3/retry_test.cc
+// Contract:   pure. judge() is the table of S3's statuses and codes; RetryBudget bounds retries to a tenth of the calls over
+// time. Tests:      store/s3/retry_test.cc
 #pragma once
 
 #include <cstdint>

@@ -50,11 +50,16 @@ TEST(Judge, table) {
 TEST(Explain, says_what_to_change) {
   const Place place{.bucket = "b", .region = "us-east-1", .host = "h"};
   ResponseHead head{.status = 301, .headers = {{"x-amz-bucket-region", "eu-west-1"}, {"x-amz-request-id", "R1"}}};
-  EXPECT_EQ(explain(head, {}, place), "HTTP status 301: bucket 'b' is in region eu-west-1: set region=eu-west-1 in the store's URL (now us-east-1) [request R1]");
+  EXPECT_EQ(explain(head, {}, place),
+            "HTTP status 301: bucket 'b' is in region eu-west-1: set region=eu-west-1 in the store's URL (now us-east-1) "
+            "[request R1]");
   head = {.status = 404};
-  EXPECT_NE(explain(head, {.code = "NoSuchBucket", .message = {}, .region = {}, .endpoint = {}}, place).find("bucket 'b' does not exist at h"), std::string::npos);
+  EXPECT_NE(explain(head, {.code = "NoSuchBucket", .message = {}, .region = {}, .endpoint = {}}, place)
+                .find("bucket 'b' does not exist at h"),
+            std::string::npos);
   head = {.status = 400};
-  EXPECT_EQ(explain(head, {.code = "Strange", .message = "own words", .region = {}, .endpoint = {}}, place), "Strange (400): own words");
+  EXPECT_EQ(explain(head, {.code = "Strange", .message = "own words", .region = {}, .endpoint = {}}, place),
+            "Strange (400): own words");
 }
 
 TEST(RetryBudget, at_most_a_tenth_over_time) {
@@ -77,7 +82,8 @@ TEST(Backoff, full_jitter_within_bounds) {
     EXPECT_LE(most, longest) << retry;
     EXPECT_GE(most, base::Duration::zero()) << retry;
   }
-  for (std::uint64_t random = 0; random < 1000; ++random) EXPECT_LE(backoff(1, milliseconds(50), longest, random * 0x9e3779b97f4a7c15U), milliseconds(50));
+  for (std::uint64_t random = 0; random < 1000; ++random)
+    EXPECT_LE(backoff(1, milliseconds(50), longest, random * 0x9e3779b97f4a7c15U), milliseconds(50));
   EXPECT_EQ(backoff(1, milliseconds(50), longest, 0), base::Duration::zero());
 }
 

@@ -1,12 +1,12 @@
 #include "store/s3/sigv4.h"
 
-#include <fmt/format.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <algorithm>
 #include <chrono>
 #include <memory>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "base/ensure.h"
 
@@ -20,14 +20,16 @@ struct DigestContextFree {
 Digest256 hmac(bytes::Bytes key, std::string_view text) {
   Digest256 out{};
   unsigned size = 0;
-  const unsigned char* done = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
-                                   text.size(), reinterpret_cast<unsigned char*>(out.data()), &size);
+  const unsigned char* done =
+      HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
+           text.size(), reinterpret_cast<unsigned char*>(out.data()), &size);
   ENSURE(done != nullptr && size == out.size(), "HMAC-SHA256 is not available");
   return out;
 }
 
 bool unreserved(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
+         c == '~';
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -82,18 +84,21 @@ std::string canonical_query(const Query& query) {
 
 std::string amz_date(std::int64_t wall_ms) {
   using std::chrono::days;
-  const std::chrono::sys_time<std::chrono::seconds> time(std::chrono::floor<std::chrono::seconds>(std::chrono::milliseconds(wall_ms)));
+  const std::chrono::sys_time<std::chrono::seconds> time(
+      std::chrono::floor<std::chrono::seconds>(std::chrono::milliseconds(wall_ms)));
   const auto day = std::chrono::floor<days>(time);
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss clock(time - day);
   return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                     static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(), clock.seconds().count());
+                     static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(),
+                     clock.seconds().count());
 }
 
 Digest256 sha256(bytes::Bytes data) {
   Digest256 out{};
   unsigned size = 0;
-  const int done = EVP_Digest(data.data(), data.size(), reinterpret_cast<unsigned char*>(out.data()), &size, EVP_sha256(), nullptr);
+  const int done =
+      EVP_Digest(data.data(), data.size(), reinterpret_cast<unsigned char*>(out.data()), &size, EVP_sha256(), nullptr);
   ENSURE(done == 1 && size == out.size(), "SHA-256 is not available");
   return out;
 }
@@ -122,8 +127,8 @@ std::string hex(bytes::Bytes data) {
 
 std::string base64(bytes::Bytes data) {
   std::string out((data.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(data.data()),
-                                   static_cast<int>(data.size()));
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                   reinterpret_cast<const unsigned char*>(data.data()), static_cast<int>(data.size()));
   ENSURE(size >= 0 && static_cast<std::size_t>(size) < out.size(), "base64 gave {} bytes", size);
   out.resize(static_cast<std::size_t>(size));
   return out;
@@ -132,7 +137,8 @@ std::string base64(bytes::Bytes data) {
 std::string content_md5(bytes::Bytes data) {
   std::array<std::byte, 16> out{};
   unsigned size = 0;
-  if (EVP_Digest(data.data(), data.size(), reinterpret_cast<unsigned char*>(out.data()), &size, EVP_md5(), nullptr) != 1) return {};
+  if (EVP_Digest(data.data(), data.size(), reinterpret_cast<unsigned char*>(out.data()), &size, EVP_md5(), nullptr) != 1)
+    return {};
   return base64(out);
 }
 
@@ -147,7 +153,8 @@ std::string canonical_request(const SigningInput& input, std::string* signed_hea
     if (!signed_headers->empty()) *signed_headers += ';';
     *signed_headers += name;
   }
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", input.method, input.path, input.query, lines, *signed_headers, input.payload_hash);
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", input.method, input.path, input.query, lines, *signed_headers,
+                     input.payload_hash);
 }
 
 const Digest256& Signer::day_key(const Credentials& credentials, std::string_view day) {
@@ -156,7 +163,8 @@ const Digest256& Signer::day_key(const Credentials& credentials, std::string_vie
   std::string seed = "AWS4" + credentials.secret_access_key;
   Digest256 key = hmac(bytes::as_bytes(seed), day);
   std::fill(seed.begin(), seed.end(), '\0');
-  for (const std::string_view step : {std::string_view(region_), std::string_view(service_), std::string_view("aws4_request")}) {
+  for (const std::string_view step :
+       {std::string_view(region_), std::string_view(service_), std::string_view("aws4_request")}) {
     key = hmac(key, step);
   }
   cached_day_ = day;
@@ -165,7 +173,8 @@ const Digest256& Signer::day_key(const Credentials& credentials, std::string_vie
   return cached_key_;
 }
 
-std::string Signer::sign(const Credentials& credentials, std::string_view date, const SigningInput& input, std::string* signed_headers) {
+std::string Signer::sign(const Credentials& credentials, std::string_view date, const SigningInput& input,
+                         std::string* signed_headers) {
   ENSURE(date.size() == 16, "'{}' is not a date of a signature", date);
   const std::string_view day = date.substr(0, 8);
   const std::string request = canonical_request(input, signed_headers);
@@ -182,8 +191,8 @@ std::string Signer::signature(const Credentials& credentials, std::string_view d
 std::string Signer::authorization(const Credentials& credentials, std::string_view date, const SigningInput& input) {
   std::string signed_headers;
   const std::string signature_hex = sign(credentials, date, input, &signed_headers);
-  return fmt::format("AWS4-HMAC-SHA256 Credential={}/{}/{}/{}/aws4_request, SignedHeaders={}, Signature={}", credentials.access_key_id,
-                     date.substr(0, 8), region_, service_, signed_headers, signature_hex);
+  return fmt::format("AWS4-HMAC-SHA256 Credential={}/{}/{}/{}/aws4_request, SignedHeaders={}, Signature={}",
+                     credentials.access_key_id, date.substr(0, 8), region_, service_, signed_headers, signature_hex);
 }
 
 }  // namespace weir::store::s3

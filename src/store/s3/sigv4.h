@@ -20,9 +20,9 @@ namespace weir::store::s3 {
 struct Credentials {
   std::string access_key_id;
   std::string secret_access_key;
-  std::string session_token;   ///< empty: long-lived keys
-  std::int64_t expires_ms = 0; ///< wall time; 0 = never
-  std::string source;          ///< where they come from, for people
+  std::string session_token;    ///< empty: long-lived keys
+  std::int64_t expires_ms = 0;  ///< wall time; 0 = never
+  std::string source;           ///< where they come from, for people
 };
 
 using Query = std::vector<std::pair<std::string, std::string>>;  ///< decoded names and values
@@ -65,7 +65,8 @@ class Signer {
 
  private:
   const Digest256& day_key(const Credentials& credentials, std::string_view day);
-  std::string sign(const Credentials& credentials, std::string_view date, const SigningInput& input, std::string* signed_headers);
+  std::string sign(const Credentials& credentials, std::string_view date, const SigningInput& input,
+                   std::string* signed_headers);
 
   std::string region_;
   std::string service_;

@@ -18,39 +18,59 @@ struct Example {
 };
 
 std::string sign(Example example) {
-  const Credentials keys{.access_key_id = "AKIAIOSFODNN7EXAMPLE", .secret_access_key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", .session_token = "", .source = ""};
+  const Credentials keys{.access_key_id = "AKIAIOSFODNN7EXAMPLE",
+                         .secret_access_key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+                         .session_token = "",
+                         .source = ""};
   const std::string date = amz_date(may_24_2013_ms);
   example.headers.push_back({"host", "examplebucket.s3.amazonaws.com"});
   example.headers.push_back({"x-amz-content-sha256", example.payload_hash});
   example.headers.push_back({"x-amz-date", date});
   const std::string query = canonical_query(example.query);
   Signer signer("us-east-1", "s3");
-  const SigningInput input{.method = example.method, .path = example.path, .query = query, .headers = &example.headers, .payload_hash = example.payload_hash};
+  const SigningInput input{.method = example.method,
+                           .path = example.path,
+                           .query = query,
+                           .headers = &example.headers,
+                           .payload_hash = example.payload_hash};
   const std::string first = signer.signature(keys, date, input);
   EXPECT_EQ(signer.signature(keys, date, input), first) << "with the cached day key";
   return first;
 }
 
 TEST(SigV4, get_object_with_range) {
-  EXPECT_EQ(sign({.method = "GET", .path = "/test.txt", .query = {}, .headers = {{"range", "bytes=0-9"}}, .payload_hash = std::string(empty_hash)}),
+  EXPECT_EQ(sign({.method = "GET",
+                  .path = "/test.txt",
+                  .query = {},
+                  .headers = {{"range", "bytes=0-9"}},
+                  .payload_hash = std::string(empty_hash)}),
             "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
 }
 
 TEST(SigV4, put_object) {
   const std::string hash = hex(sha256(bytes::as_bytes("Welcome to Amazon S3.")));
   EXPECT_EQ(hash, "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072");
-  EXPECT_EQ(sign({.method = "PUT", .path = uri_encode("/test$file.text", true), .query = {},
-                  .headers = {{"date", "Fri, 24 May 2013 00:00:00 GMT"}, {"x-amz-storage-class", "REDUCED_REDUNDANCY"}}, .payload_hash = hash}),
+  EXPECT_EQ(sign({.method = "PUT",
+                  .path = uri_encode("/test$file.text", true),
+                  .query = {},
+                  .headers = {{"date", "Fri, 24 May 2013 00:00:00 GMT"}, {"x-amz-storage-class", "REDUCED_REDUNDANCY"}},
+                  .payload_hash = hash}),
             "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
 }
 
 TEST(SigV4, get_bucket_lifecycle) {
-  EXPECT_EQ(sign({.method = "GET", .path = "/", .query = {{"lifecycle", ""}}, .headers = {}, .payload_hash = std::string(empty_hash)}),
-            "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543");
+  EXPECT_EQ(
+      sign(
+          {.method = "GET", .path = "/", .query = {{"lifecycle", ""}}, .headers = {}, .payload_hash = std::string(empty_hash)}),
+      "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543");
 }
 
 TEST(SigV4, list_objects) {
-  EXPECT_EQ(sign({.method = "GET", .path = "/", .query = {{"prefix", "J"}, {"max-keys", "2"}}, .headers = {}, .payload_hash = std::string(empty_hash)}),
+  EXPECT_EQ(sign({.method = "GET",
+                  .path = "/",
+                  .query = {{"prefix", "J"}, {"max-keys", "2"}},
+                  .headers = {},
+                  .payload_hash = std::string(empty_hash)}),
             "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7");
 }
 
@@ -73,7 +93,8 @@ TEST(SigV4, encodings) {
   EXPECT_EQ(amz_date(1709210096789), "20240229T123456Z");
   EXPECT_EQ(base64(bytes::as_bytes("any carnal pleas")), "YW55IGNhcm5hbCBwbGVhcw==");
   EXPECT_EQ(content_md5(bytes::as_bytes("")), "1B2M2Y8AsgTpgAmY7PhCfg==");
-  EXPECT_EQ(sha256({bytes::as_bytes("Welcome to "), bytes::as_bytes("Amazon S3.")}), sha256(bytes::as_bytes("Welcome to Amazon S3.")));
+  EXPECT_EQ(sha256({bytes::as_bytes("Welcome to "), bytes::as_bytes("Amazon S3.")}),
+            sha256(bytes::as_bytes("Welcome to Amazon S3.")));
 }
 
 }  // namespace

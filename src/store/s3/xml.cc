@@ -1,11 +1,11 @@
 #include "store/s3/xml.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <charconv>
 #include <chrono>
 #include <optional>
+
+#include <fmt/format.h>
 #include <pugixml.hpp>
 
 namespace weir::store::s3 {
@@ -38,7 +38,8 @@ std::string text_of(const pugi::xml_node& parent, std::string_view name) {
 
 // White space inside a key is part of it.
 bool load(pugi::xml_document* document, std::string_view text) {
-  return static_cast<bool>(document->load_buffer(text.data(), text.size(), pugi::parse_default | pugi::parse_ws_pcdata_single, pugi::encoding_utf8));
+  return static_cast<bool>(
+      document->load_buffer(text.data(), text.size(), pugi::parse_default | pugi::parse_ws_pcdata_single, pugi::encoding_utf8));
 }
 
 pugi::xml_node root_of(const pugi::xml_document& document, std::string_view name) {
@@ -53,7 +54,8 @@ std::unexpected<base::Error> unreadable(std::string_view what) {
 std::optional<std::int64_t> number(std::string_view text) {
   std::int64_t value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || text.front() == '-' || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
+  if (text.empty() || text.front() == '-' || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size())
+    return std::nullopt;
   return value;
 }
 
@@ -63,7 +65,8 @@ struct TimeParts {
 
 std::int64_t to_ms(const TimeParts& parts) {
   if (!parts.year || !parts.month || !parts.day || !parts.hour || !parts.minute || !parts.second) return -1;
-  const std::chrono::year_month_day date{std::chrono::year(static_cast<int>(*parts.year)), std::chrono::month(static_cast<unsigned>(*parts.month)),
+  const std::chrono::year_month_day date{std::chrono::year(static_cast<int>(*parts.year)),
+                                         std::chrono::month(static_cast<unsigned>(*parts.month)),
                                          std::chrono::day(static_cast<unsigned>(*parts.day))};
   if (!date.ok() || *parts.year < 1970 || *parts.hour > 23 || *parts.minute > 59 || *parts.second > 60) return -1;
   const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
@@ -73,9 +76,15 @@ std::int64_t to_ms(const TimeParts& parts) {
 }  // namespace
 
 std::int64_t parse_iso_time_ms(std::string_view text) {
-  if (text.size() < 20 || text.back() != 'Z' || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':') return -1;
-  const std::int64_t whole = to_ms({.year = number(text.substr(0, 4)), .month = number(text.substr(5, 2)), .day = number(text.substr(8, 2)),
-                                    .hour = number(text.substr(11, 2)), .minute = number(text.substr(14, 2)), .second = number(text.substr(17, 2))});
+  if (text.size() < 20 || text.back() != 'Z' || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' ||
+      text[16] != ':')
+    return -1;
+  const std::int64_t whole = to_ms({.year = number(text.substr(0, 4)),
+                                    .month = number(text.substr(5, 2)),
+                                    .day = number(text.substr(8, 2)),
+                                    .hour = number(text.substr(11, 2)),
+                                    .minute = number(text.substr(14, 2)),
+                                    .second = number(text.substr(17, 2))});
   if (whole < 0) return -1;
   if (text[19] != '.') return text.size() == 20 ? whole : -1;
   std::string digits(text.substr(20, text.size() - 21));
@@ -85,14 +94,20 @@ std::int64_t parse_iso_time_ms(std::string_view text) {
 }
 
 std::int64_t parse_http_date_ms(std::string_view text) {
-  constexpr std::array<std::string_view, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT" || text[19] != ':' || text[22] != ':') return -1;
+  constexpr std::array<std::string_view, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT" || text[19] != ':' || text[22] != ':')
+    return -1;
   std::optional<std::int64_t> month;
   for (std::size_t i = 0; i < months.size(); ++i) {
     if (text.substr(8, 3) == months[i]) month = static_cast<std::int64_t>(i) + 1;
   }
-  return to_ms({.year = number(text.substr(12, 4)), .month = month, .day = number(text.substr(5, 2)), .hour = number(text.substr(17, 2)),
-                .minute = number(text.substr(20, 2)), .second = number(text.substr(23, 2))});
+  return to_ms({.year = number(text.substr(12, 4)),
+                .month = month,
+                .day = number(text.substr(5, 2)),
+                .hour = number(text.substr(17, 2)),
+                .minute = number(text.substr(20, 2)),
+                .second = number(text.substr(23, 2))});
 }
 
 ErrorDocument parse_error(std::string_view text) {
@@ -101,7 +116,10 @@ ErrorDocument parse_error(std::string_view text) {
   pugi::xml_node root = root_of(document, "Error");
   if (!root) root = child(root_of(document, "ErrorResponse"), "Error");  // STS
   if (!root) return {};
-  return {.code = text_of(root, "Code"), .message = text_of(root, "Message"), .region = text_of(root, "Region"), .endpoint = text_of(root, "Endpoint")};
+  return {.code = text_of(root, "Code"),
+          .message = text_of(root, "Message"),
+          .region = text_of(root, "Region"),
+          .endpoint = text_of(root, "Endpoint")};
 }
 
 Result<ListResult> parse_list(std::string_view text) {
@@ -114,11 +132,13 @@ Result<ListResult> parse_list(std::string_view text) {
   for (const pugi::xml_node& node : root.children()) {
     if (local_name(node) != "Contents") continue;
     const auto size = number(text_of(node, "Size"));
-    ObjectInfo object{.key = text_of(node, "Key"), .size_bytes = 0, .modified_ms = parse_iso_time_ms(text_of(node, "LastModified"))};
+    ObjectInfo object{
+        .key = text_of(node, "Key"), .size_bytes = 0, .modified_ms = parse_iso_time_ms(text_of(node, "LastModified"))};
     if (object.key.empty() || !size || object.modified_ms < 0) return unreadable("a list request");
     object.size_bytes = static_cast<std::uint64_t>(*size);
     if (!result.objects.empty() && result.objects.back().key >= object.key) {
-      return base::fail(ErrorKind::corrupt, "the server's list of objects is not in order of key; weir needs ListObjectsV2 as S3 defines it");
+      return base::fail(ErrorKind::corrupt,
+                        "the server's list of objects is not in order of key; weir needs ListObjectsV2 as S3 defines it");
     }
     result.objects.push_back(std::move(object));
   }
@@ -140,7 +160,9 @@ Result<std::vector<DeleteFailure>> parse_delete_result(std::string_view text) {
 }
 
 std::string delete_request(const std::vector<std::string>& keys) {
-  std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
+  std::string out =
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Delete "
+      "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
   for (const std::string& key : keys) {
     out += "<Object><Key>";
     for (const char c : key) {
@@ -159,7 +181,8 @@ std::string delete_request(const std::vector<std::string>& keys) {
 Result<Credentials> parse_assumed_role(std::string_view text) {
   pugi::xml_document document;
   if (!load(&document, text)) return unreadable("AssumeRoleWithWebIdentity");
-  const pugi::xml_node found = child(child(root_of(document, "AssumeRoleWithWebIdentityResponse"), "AssumeRoleWithWebIdentityResult"), "Credentials");
+  const pugi::xml_node found =
+      child(child(root_of(document, "AssumeRoleWithWebIdentityResponse"), "AssumeRoleWithWebIdentityResult"), "Credentials");
   Credentials keys{.access_key_id = text_of(found, "AccessKeyId"),
                    .secret_access_key = text_of(found, "SecretAccessKey"),
                    .session_token = text_of(found, "SessionToken"),

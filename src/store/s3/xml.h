@@ -1,5 +1,6 @@
 // store/s3/xml.h: the few XML documents of S3 (and STS) that weir reads and writes.
-// Contract:   pure. Unknown elements are skipped, name spaces ignored. A document that is not well-formed, or lacks what is needed
+// Contract:   pure. Unknown elements are skipped, name spaces ignored. A document that is not well-formed, or lacks what is
+// needed
 //             to go on (a truncated page without keys), is corrupt.
 // Limits:     xml_bytes_max: callers refuse longer answers before they are parsed.
 // Tests:      store/s3/xml_test.cc, store/s3/xml_fuzz.cc

@@ -22,11 +22,14 @@ TEST(S3Xml, list) {
 }
 
 TEST(S3Xml, list_that_cannot_be_trusted) {
-  for (const char* text : {"", "<html>", "<Other/>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
-                           "<ListBucketResult><Contents><Key>a</Key><Size>x</Size></Contents></ListBucketResult>",
-                           "<ListBucketResult><Contents><Key>a</Key><LastModified>2009-10-12T17:50:30Z</LastModified><Size>-1</Size></Contents></ListBucketResult>",
-                           "<ListBucketResult><Contents><Key>b</Key><LastModified>2009-10-12T17:50:30Z</LastModified><Size>1</Size></Contents>"
-                           "<Contents><Key>a</Key><LastModified>2009-10-12T17:50:30Z</LastModified><Size>1</Size></Contents></ListBucketResult>"}) {
+  for (const char* text :
+       {"", "<html>", "<Other/>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+        "<ListBucketResult><Contents><Key>a</Key><Size>x</Size></Contents></ListBucketResult>",
+        "<ListBucketResult><Contents><Key>a</Key><LastModified>2009-10-12T17:50:30Z</LastModified><Size>-1</Size></Contents></"
+        "ListBucketResult>",
+        "<ListBucketResult><Contents><Key>b</Key><LastModified>2009-10-12T17:50:30Z</LastModified><Size>1</Size></Contents>"
+        "<Contents><Key>a</Key><LastModified>2009-10-12T17:50:30Z</LastModified><Size>1</Size></Contents></"
+        "ListBucketResult>"}) {
     const auto list = parse_list(text);
     ASSERT_FALSE(list) << text;
     EXPECT_EQ(list.error().kind, base::ErrorKind::corrupt);
@@ -35,23 +38,29 @@ TEST(S3Xml, list_that_cannot_be_trusted) {
 
 TEST(S3Xml, errors) {
   const ErrorDocument error = parse_error(
-      "<?xml version=\"1.0\"?><Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong region</Message><Region>eu-west-1</Region></Error>");
+      "<?xml version=\"1.0\"?><Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong "
+      "region</Message><Region>eu-west-1</Region></Error>");
   EXPECT_EQ(error.code, "AuthorizationHeaderMalformed");
   EXPECT_EQ(error.message, "wrong region");
   EXPECT_EQ(error.region, "eu-west-1");
-  EXPECT_EQ(parse_error("<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredTokenException</Code></Error></ErrorResponse>").code, "ExpiredTokenException");
+  EXPECT_EQ(
+      parse_error("<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredTokenException</Code></Error></ErrorResponse>").code,
+      "ExpiredTokenException");
   EXPECT_EQ(parse_error("<html><body>502 Bad Gateway</body></html>").code, "");
   EXPECT_EQ(parse_error("upstream connect error").code, "");
 }
 
 TEST(S3Xml, removal) {
   EXPECT_EQ(delete_request({"a&b", "<c>"}),
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>"
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Delete "
+            "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>"
             "<Object><Key>a&amp;b</Key></Object><Object><Key>&lt;c&gt;</Key></Object></Delete>");
   const auto none = parse_delete_result("<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"></DeleteResult>");
   ASSERT_TRUE(none);
   EXPECT_TRUE(none->empty());
-  const auto one = parse_delete_result("<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>b</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>");
+  const auto one = parse_delete_result(
+      "<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>b</Key><Code>AccessDenied</Code><Message>no</Message></Error></"
+      "DeleteResult>");
   ASSERT_TRUE(one);
   ASSERT_EQ(one->size(), 1U);
   EXPECT_EQ(one->front().key, "b");
@@ -61,8 +70,10 @@ TEST(S3Xml, removal) {
 
 TEST(S3Xml, assumed_role) {
   const auto keys = parse_assumed_role(
-      "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult><Credentials>"
-      "<SessionToken>tok</SessionToken><SecretAccessKey>sec</SecretAccessKey><Expiration>2026-11-24T19:00:00Z</Expiration><AccessKeyId>ASIA</AccessKeyId>"
+      "<AssumeRoleWithWebIdentityResponse "
+      "xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult><Credentials>"
+      "<SessionToken>tok</SessionToken><SecretAccessKey>sec</SecretAccessKey><Expiration>2026-11-24T19:00:00Z</"
+      "Expiration><AccessKeyId>ASIA</AccessKeyId>"
       "</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>");
   ASSERT_TRUE(keys);
   EXPECT_EQ(keys->access_key_id, "ASIA");
@@ -73,11 +84,13 @@ TEST(S3Xml, assumed_role) {
 
 TEST(S3Xml, times) {
   EXPECT_EQ(parse_http_date_ms("Fri, 24 May 2013 00:00:00 GMT"), 1369353600000);
-  for (const char* text : {"", "Fri, 24 Mai 2013 00:00:00 GMT", "Fri, 31 Feb 2013 00:00:00 GMT", "Fri, 24 May 2013 24:00:00 GMT", "Friday, 24-May-13 00:00:00 GMT"}) {
+  for (const char* text : {"", "Fri, 24 Mai 2013 00:00:00 GMT", "Fri, 31 Feb 2013 00:00:00 GMT",
+                           "Fri, 24 May 2013 24:00:00 GMT", "Friday, 24-May-13 00:00:00 GMT"}) {
     EXPECT_EQ(parse_http_date_ms(text), -1) << text;
   }
   EXPECT_EQ(parse_iso_time_ms("2013-05-24T00:00:00.5Z"), 1369353600500);
-  for (const char* text : {"", "2013-05-24", "2013-05-24T00:00:00", "2013-13-24T00:00:00Z", "2013-05-24T00:00:00.Zz", "2013-05-24T00:00:00xZ"}) {
+  for (const char* text :
+       {"", "2013-05-24", "2013-05-24T00:00:00", "2013-13-24T00:00:00Z", "2013-05-24T00:00:00.Zz", "2013-05-24T00:00:00xZ"}) {
     EXPECT_EQ(parse_iso_time_ms(text), -1) << text;
   }
 }

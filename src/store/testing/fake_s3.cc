@@ -1,12 +1,12 @@
 #include "store/testing/fake_s3.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "bytes/crc32c.h"
 #include "bytes/endian.h"
@@ -43,28 +43,32 @@ struct Civil {
 Civil civil(std::int64_t ms) {
   const std::chrono::sys_time<std::chrono::milliseconds> time{std::chrono::milliseconds(ms)};
   const auto day = std::chrono::floor<std::chrono::days>(time);
-  return {.date = day, .weekday = std::chrono::weekday(day), .clock = std::chrono::hh_mm_ss<std::chrono::milliseconds>(time - day)};
+  return {
+      .date = day, .weekday = std::chrono::weekday(day), .clock = std::chrono::hh_mm_ss<std::chrono::milliseconds>(time - day)};
 }
 
 std::string http_date(std::int64_t ms) {
   constexpr std::array<const char*, 7> days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  constexpr std::array<const char*, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  constexpr std::array<const char*, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                               "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   const Civil at = civil(ms);
-  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", days[at.weekday.c_encoding()], static_cast<unsigned>(at.date.day()),
-                     months[static_cast<unsigned>(at.date.month()) - 1], static_cast<int>(at.date.year()), at.clock.hours().count(),
-                     at.clock.minutes().count(), at.clock.seconds().count());
+  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", days[at.weekday.c_encoding()],
+                     static_cast<unsigned>(at.date.day()), months[static_cast<unsigned>(at.date.month()) - 1],
+                     static_cast<int>(at.date.year()), at.clock.hours().count(), at.clock.minutes().count(),
+                     at.clock.seconds().count());
 }
 
 std::string iso_date(std::int64_t ms) {
   const Civil at = civil(ms);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(at.date.year()), static_cast<unsigned>(at.date.month()),
-                     static_cast<unsigned>(at.date.day()), at.clock.hours().count(), at.clock.minutes().count(), at.clock.seconds().count(),
-                     at.clock.subseconds().count());
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(at.date.year()),
+                     static_cast<unsigned>(at.date.month()), static_cast<unsigned>(at.date.day()), at.clock.hours().count(),
+                     at.clock.minutes().count(), at.clock.seconds().count(), at.clock.subseconds().count());
 }
 
 std::int64_t parse_amz_date_ms(std::string_view text) {
   if (text.size() != 16) return -1;
-  const std::string iso = fmt::format("{}-{}-{}T{}:{}:{}Z", text.substr(0, 4), text.substr(4, 2), text.substr(6, 2), text.substr(9, 2), text.substr(11, 2), text.substr(13, 2));
+  const std::string iso = fmt::format("{}-{}-{}T{}:{}:{}Z", text.substr(0, 4), text.substr(4, 2), text.substr(6, 2),
+                                      text.substr(9, 2), text.substr(11, 2), text.substr(13, 2));
   return s3::parse_iso_time_ms(iso);
 }
 
@@ -110,8 +114,11 @@ FakeS3::FakeS3(runtime::Network* network, FakeS3Options options)
 std::int64_t FakeS3::now_ms() const { return runtime::Reactor::current().wall_now_ms() + options_.clock_ahead_ms; }
 
 ServedReply FakeS3::error(int status, std::string_view code, std::string_view message) const {
-  const std::string text = fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>", code, message);
-  return {.status = status, .headers = {{"content-type", "application/xml"}}, .body = bytes::Buffer::copy_of(std::string_view(text))};
+  const std::string text = fmt::format(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>", code, message);
+  return {.status = status,
+          .headers = {{"content-type", "application/xml"}},
+          .body = bytes::Buffer::copy_of(std::string_view(text))};
 }
 
 void FakeS3::store(const std::string& key, std::string_view body) {
@@ -167,30 +174,42 @@ FakeS3::Target FakeS3::target_of(const s3::RequestHead& head) const {
 }
 
 std::optional<ServedReply> FakeS3::check_signature(const ServedRequest& request, const Target& target) const {
-  const auto find = [&](std::string_view name) { return std::string(request.head.headers.empty() ? "" : s3::find_header(request.head.headers, name).value_or("")); };
+  const auto find = [&](std::string_view name) {
+    return std::string(request.head.headers.empty() ? "" : s3::find_header(request.head.headers, name).value_or(""));
+  };
   const std::string authorization = find("authorization");
   const std::string date = find("x-amz-date");
   const std::string hash = find("x-amz-content-sha256");
   const std::string_view credential = part_of(authorization, "Credential=");
-  if (credential.substr(0, credential.find('/')) != options_.keys.access_key_id) return error(403, "InvalidAccessKeyId", "The key does not exist.");
-  if (find("x-amz-security-token") != options_.keys.session_token) return error(400, "ExpiredToken", "The token is another one.");
+  if (credential.substr(0, credential.find('/')) != options_.keys.access_key_id)
+    return error(403, "InvalidAccessKeyId", "The key does not exist.");
+  if (find("x-amz-security-token") != options_.keys.session_token)
+    return error(400, "ExpiredToken", "The token is another one.");
   const std::string scope = fmt::format("/{}/{}/s3/aws4_request", date.substr(0, 8), options_.region);
   if (credential != options_.keys.access_key_id + scope) return error(400, "AuthorizationHeaderMalformed", "wrong scope");
   const std::int64_t signed_ms = parse_amz_date_ms(date);
-  if (signed_ms < 0 || std::abs(signed_ms - now_ms()) > skew_ms_max) return error(403, "RequestTimeTooSkewed", "The difference is too large.");
+  if (signed_ms < 0 || std::abs(signed_ms - now_ms()) > skew_ms_max)
+    return error(403, "RequestTimeTooSkewed", "The difference is too large.");
   const std::string signed_list = fmt::format(";{};", part_of(authorization, "SignedHeaders="));
   std::vector<Header> signed_headers;
   for (const Header& header : request.head.headers) {
     const bool is_signed = signed_list.find(";" + header.name + ";") != std::string::npos;
     if (is_signed) signed_headers.push_back(header);
-    if (!is_signed && (header.name == "host" || header.name.starts_with("x-amz-"))) return error(403, "AccessDenied", "There were headers present in the request which were not signed");
+    if (!is_signed && (header.name == "host" || header.name.starts_with("x-amz-")))
+      return error(403, "AccessDenied", "There were headers present in the request which were not signed");
   }
   s3::Query query(target.query.begin(), target.query.end());
   s3::Signer signer(options_.region, "s3");
   const std::string canonical = s3::canonical_query(query);
-  const s3::SigningInput input{.method = request.head.method, .path = target.raw_path, .query = canonical, .headers = &signed_headers, .payload_hash = hash};
-  if (signer.signature(options_.keys, date, input) != part_of(authorization, "Signature=")) return error(403, "SignatureDoesNotMatch");
-  if (hash != "UNSIGNED-PAYLOAD" && hash != s3::hex(s3::sha256(request.body.view()))) return error(400, "XAmzContentSHA256Mismatch");
+  const s3::SigningInput input{.method = request.head.method,
+                               .path = target.raw_path,
+                               .query = canonical,
+                               .headers = &signed_headers,
+                               .payload_hash = hash};
+  if (signer.signature(options_.keys, date, input) != part_of(authorization, "Signature="))
+    return error(403, "SignatureDoesNotMatch");
+  if (hash != "UNSIGNED-PAYLOAD" && hash != s3::hex(s3::sha256(request.body.view())))
+    return error(400, "XAmzContentSHA256Mismatch");
   return std::nullopt;
 }
 
@@ -208,7 +227,8 @@ ServedReply FakeS3::dispatch(const ServedRequest& request, const Fault& fault) {
 
 ServedReply FakeS3::put(const ServedRequest& request, const Target& target) {
   const std::string checksum(s3::find_header(request.head.headers, "x-amz-checksum-crc32c").value_or(""));
-  if (!checksum.empty() && checksum != crc_text(request.body.view())) return error(400, "BadDigest", "The checksum does not match.");
+  if (!checksum.empty() && checksum != crc_text(request.body.view()))
+    return error(400, "BadDigest", "The checksum does not match.");
   if (s3::find_header(request.head.headers, "if-none-match") == "*" && objects_.contains(target.key)) {
     return error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
   }
@@ -232,7 +252,8 @@ ServedReply FakeS3::get(const ServedRequest& request, const Target& target) {
     const auto wanted = range_of(*range, object.body.size());
     if (!wanted) return error(416, "InvalidRange", "The requested range is not satisfiable");
     reply.status = 206;
-    reply.headers.push_back({"content-range", fmt::format("bytes {}-{}/{}", wanted->begin, wanted->end - 1, object.body.size())});
+    reply.headers.push_back(
+        {"content-range", fmt::format("bytes {}-{}/{}", wanted->begin, wanted->end - 1, object.body.size())});
     reply.body = object.body.slice(wanted->begin, wanted->end - wanted->begin);
   } else if (s3::find_header(request.head.headers, "x-amz-checksum-mode") == "ENABLED" && !object.checksum.empty()) {
     reply.headers.push_back({"x-amz-checksum-crc32c", object.checksum});
@@ -256,14 +277,17 @@ ServedReply FakeS3::list(const Target& target) {
     truncated = key_count == keys_max;
     if (truncated) break;
     ++key_count;
-    contents += fmt::format("<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;fake&quot;</ETag><Size>{}</Size></Contents>",
-                            xml_text(at->first), iso_date(at->second.modified_ms), at->second.body.size());
+    contents += fmt::format(
+        "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;fake&quot;</ETag><Size>{}</Size></Contents>",
+        xml_text(at->first), iso_date(at->second.modified_ms), at->second.body.size());
   }
   const std::string text = fmt::format(
-      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>{}</Name>"
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult "
+      "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>{}</Name>"
       "<KeyCount>{}</KeyCount><IsTruncated>{}</IsTruncated>{}</ListBucketResult>",
       options_.bucket, key_count, truncated, contents);
-  return {.status = 200, .headers = {{"content-type", "application/xml"}}, .body = bytes::Buffer::copy_of(std::string_view(text))};
+  return {
+      .status = 200, .headers = {{"content-type", "application/xml"}}, .body = bytes::Buffer::copy_of(std::string_view(text))};
 }
 
 ServedReply FakeS3::remove_many(const ServedRequest& request, const Fault& fault) {
@@ -278,18 +302,22 @@ ServedReply FakeS3::remove_many(const ServedRequest& request, const Fault& fault
     rest.remove_prefix(at + 5);
     std::string key(rest.substr(0, rest.find("</Key>")));
     for (const auto& [entity, plain] : {std::pair("&lt;", "<"), std::pair("&gt;", ">"), std::pair("&amp;", "&")}) {
-      for (std::size_t found = key.find(entity); found != std::string::npos; found = key.find(entity, found + 1)) key.replace(found, std::strlen(entity), plain);
+      for (std::size_t found = key.find(entity); found != std::string::npos; found = key.find(entity, found + 1))
+        key.replace(found, std::strlen(entity), plain);
     }
     ++key_count;
-    const auto failed = std::find_if(fault.removal_errors.begin(), fault.removal_errors.end(), [&](const auto& one) { return one.first == key; });
+    const auto failed = std::find_if(fault.removal_errors.begin(), fault.removal_errors.end(),
+                                     [&](const auto& one) { return one.first == key; });
     if (failed == fault.removal_errors.end()) {
       objects_.erase(key);
     } else {
-      failures += fmt::format("<Error><Key>{}</Key><Code>{}</Code><Message>planned</Message></Error>", xml_text(key), failed->second);
+      failures +=
+          fmt::format("<Error><Key>{}</Key><Code>{}</Code><Message>planned</Message></Error>", xml_text(key), failed->second);
     }
   }
   if (key_count > 1000) return error(400, "MalformedXML");
-  const std::string text = fmt::format("<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{}</DeleteResult>", failures);
+  const std::string text =
+      fmt::format("<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{}</DeleteResult>", failures);
   return {.status = 200, .headers = {}, .body = bytes::Buffer::copy_of(std::string_view(text))};
 }
 

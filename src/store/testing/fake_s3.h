@@ -1,5 +1,6 @@
 // store/testing/fake_s3.h: an S3 server in process: AWS's semantics of conditional puts, signatures checked, faults on demand.
-// Contract:   lives on one reactor. A put is applied at one instant (the end of its body), so If-None-Match has exactly one winner.
+// Contract:   lives on one reactor. A put is applied at one instant (the end of its body), so If-None-Match has exactly one
+// winner.
 //             Every request must be signed with the keys of FakeS3Options, every x-amz- header among the signed ones; a stated
 //             CRC-32C, SHA-256 or Content-MD5 must fit the body. `plan` sees each request before it is handled and chooses a
 //             fault.
@@ -25,17 +26,17 @@ struct FakeS3Options {
 
 /// What goes wrong with one request; the default is nothing.
 struct Fault {
-  base::Duration delay{};      ///< before it is handled
-  int status = 0;              ///< answer this instead, with `code` in an error document
+  base::Duration delay{};  ///< before it is handled
+  int status = 0;          ///< answer this instead, with `code` in an error document
   std::string code;
   std::string message;
   std::vector<s3::Header> headers;
-  bool apply = false;          ///< with status, reset or hang: the request is carried out first
-  bool reset = false;          ///< close without an answer
-  bool hang = false;           ///< never answer
-  bool chunked = false;        ///< answer in chunks
-  bool close_after = false;    ///< answer, then close
-  bool flip_bit = false;       ///< damage the answer's body
+  bool apply = false;                          ///< with status, reset or hang: the request is carried out first
+  bool reset = false;                          ///< close without an answer
+  bool hang = false;                           ///< never answer
+  bool chunked = false;                        ///< answer in chunks
+  bool close_after = false;                    ///< answer, then close
+  bool flip_bit = false;                       ///< damage the answer's body
   std::optional<std::size_t> cut_after_bytes;  ///< of the answer
   std::vector<std::pair<std::string, std::string>> removal_errors;  ///< (key, code) in a DeleteObjects answer; these keys stay
 };
@@ -45,13 +46,17 @@ class FakeS3 {
   FakeS3(runtime::Network* network, FakeS3Options options);
   /// Before start(), or at any time on the reactor. `request_number` counts from 1.
   std::function<Fault(const s3::RequestHead& head, std::uint64_t request_number)> plan;
-  runtime::Task<base::Result<void>> start(std::optional<runtime::TlsServerOptions> tls = std::nullopt) { return server_.start(std::move(tls)); }
+  runtime::Task<base::Result<void>> start(std::optional<runtime::TlsServerOptions> tls = std::nullopt) {
+    return server_.start(std::move(tls));
+  }
   runtime::Task<void> stop() { return server_.stop(); }
   [[nodiscard]] runtime::Address address() const { return server_.address(); }
   [[nodiscard]] std::uint64_t request_count() const { return request_count_; }
   [[nodiscard]] std::uint64_t connection_count() const { return server_.connection_count(); }
   [[nodiscard]] std::size_t object_count() const { return objects_.size(); }
-  [[nodiscard]] std::size_t put_count(const std::string& key) const { return puts_applied_.contains(key) ? puts_applied_.at(key) : 0; }
+  [[nodiscard]] std::size_t put_count(const std::string& key) const {
+    return puts_applied_.contains(key) ? puts_applied_.at(key) : 0;
+  }
   void close_connections() { server_.close_connections(); }
   /// As another client does.
   void store(const std::string& key, std::string_view body);

@@ -1,9 +1,9 @@
 #include "store/testing/http_server.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "runtime/reactor.h"
 
@@ -41,8 +41,7 @@ Task<void> HttpServer::accept_loop() {
 Task<void> HttpServer::serve(std::unique_ptr<runtime::Stream> stream, std::uint64_t number) {
   streams_.push_back(stream.get());
   std::string pending;
-  while (!scope_.stopping() && co_await serve_one(stream.get(), &pending, number)) {
-  }
+  while (!scope_.stopping() && co_await serve_one(stream.get(), &pending, number)) {}
   stream->close();
   std::erase(streams_, stream.get());
 }

@@ -1,6 +1,6 @@
 // store/testing/http_server.h: a small HTTP/1.1 server in process, with a handler per request and faults at the wire.
-// Contract:   lives on one reactor; the handler runs there, one request of a connection at a time. stop() closes everything and joins.
-// Tests:      used by fake_s3.h and credentials_test.cc.
+// Contract:   lives on one reactor; the handler runs there, one request of a connection at a time. stop() closes everything and
+// joins. Tests:      used by fake_s3.h and credentials_test.cc.
 #pragma once
 
 #include <functional>
@@ -29,9 +29,9 @@ struct ServedReply {
   std::optional<std::uint64_t> stated_length;  ///< of a HEAD's answer, or a lie
   bool chunked = false;
   bool close_after = false;
-  bool reset = false;                             ///< close without an answer
-  bool hang = false;                              ///< keep the connection open and never answer
-  std::optional<std::size_t> cut_after_bytes;     ///< of head and body together, then close
+  bool reset = false;                          ///< close without an answer
+  bool hang = false;                           ///< keep the connection open and never answer
+  std::optional<std::size_t> cut_after_bytes;  ///< of head and body together, then close
 };
 
 class HttpServer {

@@ -23,14 +23,16 @@ struct Pipe {
 
 class PipeStream final : public runtime::Stream {
  public:
-  PipeStream(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::uint16_t port) : in_(std::move(in)), out_(std::move(out)), port_(port) {}
+  PipeStream(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::uint16_t port)
+      : in_(std::move(in)), out_(std::move(out)), port_(port) {}
   ~PipeStream() override { close(); }
   Task<Result<std::size_t>> read_some(bytes::MutableBytes into, base::MonoTime deadline) override {
     const std::shared_ptr<Pipe> pipe = in_;
     while (pipe->unread.empty()) {
       if (closed_) co_return base::fail(ErrorKind::cancelled, "closed here");
       if (pipe->writer_closed) co_return std::size_t{0};
-      if (co_await pipe->changed.wait(deadline) == runtime::Wake::timeout) co_return base::fail(ErrorKind::cancelled, "the deadline passed");
+      if (co_await pipe->changed.wait(deadline) == runtime::Wake::timeout)
+        co_return base::fail(ErrorKind::cancelled, "the deadline passed");
     }
     const std::size_t count = std::min(into.size(), pipe->unread.size());
     std::memcpy(into.data(), pipe->unread.data(), count);
@@ -45,7 +47,8 @@ class PipeStream final : public runtime::Stream {
         if (closed_) co_return base::fail(ErrorKind::cancelled, "closed here");
         if (pipe->reader_closed) co_return base::fail(ErrorKind::io, "connection reset by peer");
         if (pipe->unread.size() >= pipe_bytes_max) {
-          if (co_await pipe->changed.wait(deadline) == runtime::Wake::timeout) co_return base::fail(ErrorKind::cancelled, "the deadline passed");
+          if (co_await pipe->changed.wait(deadline) == runtime::Wake::timeout)
+            co_return base::fail(ErrorKind::cancelled, "the deadline passed");
           continue;
         }
         const std::size_t count = std::min(piece.size(), pipe_bytes_max - pipe->unread.size());
@@ -112,12 +115,15 @@ class PipeListener final : public runtime::Listener {
   runtime::Event changed_;
 };
 
-Task<Result<std::unique_ptr<runtime::Listener>>> PipeNetwork::listen(Address address, std::optional<runtime::TlsServerOptions> /*tls*/) {
+Task<Result<std::unique_ptr<runtime::Listener>>> PipeNetwork::listen(Address address,
+                                                                     std::optional<runtime::TlsServerOptions> /*tls*/) {
   const std::uint16_t port = address.port == 0 ? next_port_++ : address.port;
   co_return std::make_unique<PipeListener>(this, port);
 }
 
-Task<Result<std::unique_ptr<runtime::Stream>>> PipeNetwork::connect(Address address, std::optional<runtime::TlsClientOptions> /*tls*/, base::MonoTime deadline) {
+Task<Result<std::unique_ptr<runtime::Stream>>> PipeNetwork::connect(Address address,
+                                                                    std::optional<runtime::TlsClientOptions> /*tls*/,
+                                                                    base::MonoTime deadline) {
   co_await runtime::yield();
   if (refuse_count > 0) {
     --refuse_count;

@@ -1,5 +1,6 @@
 // store/testing/pipe_network.h: sockets inside one thread, for tests on virtual time.
-// Contract:   every listener is reached by its port, whatever the host. A write waits while `pipe_bytes_max` are unread. All parties
+// Contract:   every listener is reached by its port, whatever the host. A write waits while `pipe_bytes_max` are unread. All
+// parties
 //             run on reactors of one ManualRuntime.
 #pragma once
 
@@ -17,8 +18,10 @@ class PipeListener;
 
 class PipeNetwork final : public runtime::Network {
  public:
-  runtime::Task<base::Result<std::unique_ptr<runtime::Listener>>> listen(runtime::Address address, std::optional<runtime::TlsServerOptions> tls) override;
-  runtime::Task<base::Result<std::unique_ptr<runtime::Stream>>> connect(runtime::Address address, std::optional<runtime::TlsClientOptions> tls,
+  runtime::Task<base::Result<std::unique_ptr<runtime::Listener>>> listen(runtime::Address address,
+                                                                         std::optional<runtime::TlsServerOptions> tls) override;
+  runtime::Task<base::Result<std::unique_ptr<runtime::Stream>>> connect(runtime::Address address,
+                                                                        std::optional<runtime::TlsClientOptions> tls,
                                                                         base::MonoTime deadline) override;
   std::size_t refuse_count = 0;  ///< so many next connects are refused
   std::size_t stall_count = 0;   ///< so many next connects never complete

@@ -13,7 +13,8 @@ S3World::~S3World() { EXPECT_TRUE(machine_.run(close())); }
 Task<bool> S3World::make_store() {
   const auto started = co_await server_.start();
   EXPECT_TRUE(started);
-  S3Options options{.bucket = server_.options().bucket, .prefix = {}, .region = server_.options().region, .endpoint = server_.address()};
+  S3Options options{
+      .bucket = server_.options().bucket, .prefix = {}, .region = server_.options().region, .endpoint = server_.address()};
   options.host_header = runtime::to_string(options.endpoint);
   options.tls = false;
   options.path_style = true;

@@ -1,4 +1,5 @@
-// store/testing/s3_world.h: an S3 client and a fake server on virtual time, for tests of faults: nothing sleeps, every wait is exact.
+// store/testing/s3_world.h: an S3 client and a fake server on virtual time, for tests of faults: nothing sleeps, every wait is
+// exact.
 #pragma once
 
 #include <functional>
@@ -28,7 +29,9 @@ class S3World {
   PipeNetwork& network() { return network_; }
   ObjectStore& store() { return *store_; }
   runtime::testing::ManualRuntime& machine() { return machine_; }
-  [[nodiscard]] std::uint64_t counter(const runtime::MetricDecl& decl, std::string_view labels = {}) { return machine_.doors.metrics->counter(decl, labels).value(); }
+  [[nodiscard]] std::uint64_t counter(const runtime::MetricDecl& decl, std::string_view labels = {}) {
+    return machine_.doors.metrics->counter(decl, labels).value();
+  }
 
  private:
   runtime::Task<bool> make_store();

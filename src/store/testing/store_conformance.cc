@@ -1,9 +1,9 @@
 #include "store/testing/store_conformance.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-
-#include <algorithm>
 
 #include "bytes/crc32c.h"
 #include "runtime/scope.h"
@@ -72,7 +72,8 @@ Task<void> expect_content(ObjectStore* store, std::string key, std::string conte
   if (got) EXPECT_EQ(got->text(), content) << key;
 }
 
-Task<std::vector<ObjectInfo>> list_all(ObjectStore* store, std::string prefix, std::string start_after, std::size_t* page_count) {
+Task<std::vector<ObjectInfo>> list_all(ObjectStore* store, std::string prefix, std::string start_after,
+                                       std::size_t* page_count) {
   std::vector<ObjectInfo> all;
   for (int page_index = 0; page_index < 100; ++page_index) {
     const auto page = co_await store->list(prefix, start_after, {});
@@ -102,7 +103,8 @@ Task<void> put_then_get_ranges(ObjectStore* store, std::string base) {
     std::uint64_t offset, size;
     const char* expected;
   };
-  const Range ranges[] = {{0, 1, "0"}, {3, 4, "3456"}, {9, 1, "9"}, {8, 10, "89"}, {4, 0, "456789"}, {10, 1, ""}, {10, 0, ""}, {400, 7, ""}};
+  const Range ranges[] = {{0, 1, "0"},      {3, 4, "3456"}, {9, 1, "9"}, {8, 10, "89"},
+                          {4, 0, "456789"}, {10, 1, ""},    {10, 0, ""}, {400, 7, ""}};
   for (const Range& range : ranges) {
     const auto got = co_await store->get(key, range.offset, range.size, {});
     EXPECT_TRUE(got) << range.offset << "+" << range.size << ": " << error_of(got);
@@ -155,7 +157,8 @@ Task<void> if_none_match_keeps_the_first(ObjectStore* store, std::string base) {
   co_await expect_content(store, key, "again");
 }
 
-Task<void> race_one(ObjectStore* store, std::string key, int writer, std::vector<int>* winners, std::vector<std::string>* others) {
+Task<void> race_one(ObjectStore* store, std::string key, int writer, std::vector<int>* winners,
+                    std::vector<std::string>* others) {
   const auto put = co_await put_body(store, std::move(key), text_body(fmt::format("writer {}", writer)), true);
   if (put) {
     winners->push_back(writer);
@@ -172,7 +175,8 @@ Task<void> race_has_one_winner(ObjectStore* store, std::string base) {
     std::vector<int> winners;
     std::vector<std::string> others;
     runtime::Scope scope;
-    for (int writer = 0; writer < writer_count; ++writer) scope.spawn("writer", race_one(store, key, writer, &winners, &others));
+    for (int writer = 0; writer < writer_count; ++writer)
+      scope.spawn("writer", race_one(store, key, writer, &winners, &others));
     co_await scope.join();
     EXPECT_TRUE(others.empty()) << others.front();
     EXPECT_EQ(winners.size(), 1U);
@@ -204,7 +208,8 @@ Task<void> remove_present_and_missing(ObjectStore* store, std::string base) {
 Task<void> list_in_order_of_key(ObjectStore* store, std::string base) {
   // '-' and '.' sort before '/', '0' after it: a walk by directory gives another order.
   std::vector<std::string> keys;
-  for (const char* name : {"a", "a-b/x", "b/-", "b/c/d", "b/c.d", "b/c-d", "b/c0", "b0", "c/.hidden", "c/%41", "c/\xc3\xa9", "d"}) {
+  for (const char* name :
+       {"a", "a-b/x", "b/-", "b/c/d", "b/c.d", "b/c-d", "b/c0", "b0", "c/.hidden", "c/%41", "c/\xc3\xa9", "d"}) {
     keys.push_back(base + name);
   }
   std::sort(keys.begin(), keys.end());
@@ -217,9 +222,11 @@ Task<void> list_in_order_of_key(ObjectStore* store, std::string base) {
   }
   for (const char* prefix : {"b", "b/", "b/c", "b/c/", "c/.", "c/%", "zz", "a-", "b/c.d", "b/c.d/"}) {
     std::vector<std::string> expected;
-    std::copy_if(keys.begin(), keys.end(), std::back_inserter(expected), [&](const std::string& key) { return key.starts_with(base + prefix); });
+    std::copy_if(keys.begin(), keys.end(), std::back_inserter(expected),
+                 [&](const std::string& key) { return key.starts_with(base + prefix); });
     EXPECT_EQ(keys_of(co_await list_all(store, base + prefix, "", &page_count)), expected) << "prefix " << prefix;
-    EXPECT_EQ(keys_of(co_await list_all(store, base + prefix, base, &page_count)), expected) << "prefix " << prefix << " after base";
+    EXPECT_EQ(keys_of(co_await list_all(store, base + prefix, base, &page_count)), expected)
+        << "prefix " << prefix << " after base";
   }
   const auto all = co_await list_all(store, base, "", &page_count);
   for (const ObjectInfo& object : all) {
@@ -267,8 +274,9 @@ Task<void> exact_page(ObjectStore* store, std::string base) {
 }
 
 Task<void> unusual_keys(ObjectStore* store, std::string base) {
-  for (const char* name : {"test$file.text", "with space", "plus+equals=", "paren(s)!*'", "amp&semi;comma,colon:at@", "percent%25%2F",
-                           "tilde~under_score-", "\xc3\xbc/\xe6\x97\xa5\xe6\x9c\xac", "...", "..dots/.tmp/x", "<tag>\"quote\"", "back\\slash?query#hash"}) {
+  for (const char* name : {"test$file.text", "with space", "plus+equals=", "paren(s)!*'", "amp&semi;comma,colon:at@",
+                           "percent%25%2F", "tilde~under_score-", "\xc3\xbc/\xe6\x97\xa5\xe6\x9c\xac", "...", "..dots/.tmp/x",
+                           "<tag>\"quote\"", "back\\slash?query#hash"}) {
     const std::string key = base + "odd/" + name;
     co_await expect_put(store, key, text_body(name));
     co_await expect_content(store, key, name);
@@ -283,7 +291,18 @@ Task<void> unusual_keys(ObjectStore* store, std::string base) {
 }
 
 Task<void> invalid_keys_are_refused(ObjectStore* store, std::string base) {
-  const std::string keys[] = {"", "/", "/a", "a//b", "a/", "a/./b", "../b", "a/..", std::string("nul\0x", 5), std::string(1, '\n'), "\xff", std::string(901, 'k')};
+  const std::string keys[] = {"",
+                              "/",
+                              "/a",
+                              "a//b",
+                              "a/",
+                              "a/./b",
+                              "../b",
+                              "a/..",
+                              std::string("nul\0x", 5),
+                              std::string(1, '\n'),
+                              "\xff",
+                              std::string(901, 'k')};
   for (const std::string& key : keys) {
     const auto put = co_await put_body(store, key, text_body("x"));
     EXPECT_TRUE(failed_with(put, ErrorKind::invalid)) << key << ": " << error_of(put);
@@ -315,8 +334,8 @@ Task<void> passed_deadline_begins_nothing(ObjectStore* store, std::string base) 
 
 Task<void> large_body_round_trip(ObjectStore* store, std::string base) {
   // Sizes around the borders of page, bounce buffer and transfer units.
-  for (const std::size_t size : {std::size_t{4095}, std::size_t{131072}, std::size_t{131073}, std::size_t{1} << 20U, (std::size_t{1} << 20U) + 1,
-                                 std::size_t{5'300'000}}) {
+  for (const std::size_t size : {std::size_t{4095}, std::size_t{131072}, std::size_t{131073}, std::size_t{1} << 20U,
+                                 (std::size_t{1} << 20U) + 1, std::size_t{5'300'000}}) {
     const std::string key = fmt::format("{}large/{}", base, size);
     const BufferList body = test_body(size, size);
     co_await expect_put(store, key, body);

@@ -22,6 +22,7 @@ struct ConformanceCase {
 [[nodiscard]] bytes::BufferList test_body(std::uint64_t seed, std::size_t size_bytes, std::size_t piece_bytes = 61'000);
 [[nodiscard]] std::uint32_t crc_of(const bytes::BufferList& body);
 /// put with the right checksum.
-runtime::Task<base::Result<void>> put_body(ObjectStore* store, std::string key, bytes::BufferList body, bool if_none_match = false);
+runtime::Task<base::Result<void>> put_body(ObjectStore* store, std::string key, bytes::BufferList body,
+                                           bool if_none_match = false);
 
 }  // namespace weir::store::testing
