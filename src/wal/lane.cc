@@ -22,7 +22,7 @@ void Lane::submit(std::unique_ptr<Group> group) {
 
 void Lane::pump() {
   if (gate_.closed()) {
-    fail_all(base::Error{base::ErrorKind::fenced, "this session is sealed"});
+    fenced(base::Error{base::ErrorKind::fenced, "this session is sealed"});
     return;
   }
   // New groups leave a quarter of the window to re-appends: these must never wait behind what waits for them.
@@ -114,7 +114,7 @@ runtime::Task<void> Lane::write(std::unique_ptr<Group> group) {
   --inflight_;
   if (!passed) {
     give_up(std::move(group), passed.error());
-    fail_all(passed.error());
+    fenced(passed.error());
     co_return;
   }
   durable(std::move(group));
@@ -212,20 +212,21 @@ void Lane::hand_back(std::unique_ptr<Group> group, const base::Error* why) {
   }
 }
 
-void Lane::fail_all(const base::Error& why) {
+void Lane::fenced(const base::Error& why) {
   space_.fenced.store(true, std::memory_order_relaxed);
+  if (!fenced_) {
+    fenced_ = true;
+    runtime_.log->error("wal", "this session is sealed: nothing is acknowledged any more", {{"why", why.text}});
+    gate_.close(why.text);
+    files_.freeze();
+    for (std::uint32_t shard = 0; shard < appenders_.size(); ++shard) {
+      runtime_.shard(runtime::ShardId(shard)).post([appender = appenders_[shard], why] { appender->refuse(why); });
+    }
+  }
   drop_queued(why);
 }
 
-void Lane::seal(std::string why) {
-  if (gate_.closed()) return;
-  gate_.close(why);
-  const base::Error error{base::ErrorKind::fenced, std::move(why)};
-  fail_all(error);
-  for (std::uint32_t shard = 0; shard < appenders_.size(); ++shard) {
-    runtime_.shard(runtime::ShardId(shard)).post([appender = appenders_[shard], error] { appender->refuse(error); });
-  }
-}
+void Lane::seal(std::string why) { fenced(base::Error{base::ErrorKind::fenced, std::move(why)}); }
 
 void Lane::take_returns(std::vector<ShardAppender::Released> released, std::vector<StatedOffset> uploaded) {
   for (const ShardAppender::Released& run : released) book_.release(run.segment, run.lsn, run.records);

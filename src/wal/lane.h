@@ -39,8 +39,7 @@ class Lane {
   void take_returns(std::vector<ShardAppender::Released> released, std::vector<StatedOffset> uploaded);
   /// Space may have changed: places what waits, publishes what is usable.
   void pump();
-  /// The gate is closed: fails everything that has no write in flight; the rest fails as its writes end.
-  void fail_all(const base::Error& why);
+  /// Closes the gate: what has no write in flight fails at once, the rest as its writes end.
   void seal(std::string why);
   void relied_on_revision(std::uint64_t revision) { keyspace_revision_ = std::max(keyspace_revision_, revision); }
 
@@ -65,6 +64,7 @@ class Lane {
   void durable(std::unique_ptr<Group> group);
   void write_failed(std::unique_ptr<Group> group, base::Error why);
   void give_up(std::unique_ptr<Group> group, const base::Error& why);
+  void fenced(const base::Error& why);
   void drop_queued(const base::Error& why);
   void hand_back(std::unique_ptr<Group> group, const base::Error* why);
   void forget_gone();
@@ -101,6 +101,7 @@ class Lane {
   std::deque<Gone> gone_;
   bool waiting_for_segment_ = false;
   bool stopping_ = false;
+  bool fenced_ = false;
   runtime::Scope scope_;
   runtime::Semaphore reads_{reads_inflight_max};
 };

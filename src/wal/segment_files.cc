@@ -71,6 +71,7 @@ std::uint64_t SegmentFiles::creatable_count() const {
 bool SegmentFiles::wants_segment() const { return started_ && !over_ && book_.reusable_count() == 0 && creatable_count() > 0; }
 
 std::optional<SegmentHandle> SegmentFiles::find_retirable() const {
+  if (over_) return std::nullopt;
   for (SegmentHandle i = 0; i < files_.size(); ++i) {
     if (book_.retirable(i) && files_[i]->file && files_[i]->users == 0) return i;
   }
@@ -106,7 +107,7 @@ runtime::Task<void> SegmentFiles::work() {
       continue;
     }
     if (done.kind() == ErrorKind::fenced) {
-      over_ = true;
+      freeze();
       fenced_(done.error().text);
       continue;
     }

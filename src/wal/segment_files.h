@@ -58,6 +58,8 @@ class SegmentFiles {
                                           std::function<void(std::string)> fenced);
   /// Looks whether a segment must be made or can be retired. Cheap; called after every change.
   void consider();
+  /// The session is sealed: whoever takes over decides what is needed. Nothing is made or retired any more.
+  void freeze() { over_ = true; }
   runtime::Task<void> stop();
   /// Closes what is open; after stop().
   runtime::Task<void> close();

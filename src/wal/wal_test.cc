@@ -2,6 +2,9 @@
 
 #include <cstring>
 
+#include "runtime/scope.h"
+#include "wal/format.h"
+#include "wal/metrics_decl.h"
 #include "wal/testing/wal_fixture.h"
 
 namespace weir::wal::testing {
@@ -55,6 +58,427 @@ TEST_F(WalTest, AppendedBecomesDurableIsReadBackAndRecovered) {
   EXPECT_EQ(std::memcmp(last_recovered.records[1].batch_header.data(), again->data(), 61), 0);
   EXPECT_EQ(b->wal->live_records(identity(2).session), 2U);
   b->stop();
+}
+
+// --- group commit ---
+
+TEST_F(WalTest, ALoneRecordGoesOutAtOnceAndABusyDeviceGathers) {
+  auto a = started(2);
+  a->append(p2, 0);
+  runtime.advance(std::chrono::seconds(1));  // the second segment is made ahead
+  a->sink().durable.clear();
+  a->next_number = 1;
+  files.hold = true;
+  const std::uint64_t before = files.durable_writes;
+  a->append(p1, 0);
+  runtime.drain();
+  EXPECT_EQ(files.durable_writes - before, 1U) << "an idle device writes a lone record at once";
+  a->append(p1, 1);
+  runtime.drain();
+  EXPECT_EQ(files.durable_writes - before, 2U);
+  for (int i = 2; i < 50; ++i) {
+    a->append(p1, i);
+    runtime.drain();
+  }
+  EXPECT_EQ(files.durable_writes - before, 2U) << "while the device is busy, records gather";
+  EXPECT_TRUE(a->sink().durable.empty());
+  files.hold = false;
+  files.held.pulse();
+  runtime.drain();
+  EXPECT_EQ(files.durable_writes - before, 3U) << "all that gathered goes out as one write";
+  ASSERT_EQ(a->sink().durable.size(), 50U);
+  for (std::size_t i = 0; i < 50; ++i) EXPECT_EQ(a->sink().durable[i].token.number, i + 1);
+  a->stop();
+}
+
+TEST_F(WalTest, RecordsOfOneTurnShareAGroup) {
+  auto a = started(2);
+  for (int i = 0; i < 20; ++i) a->append(partition(7, i), 0);
+  runtime.drain();
+  EXPECT_EQ(a->sink().groups, 1U);
+  EXPECT_EQ(a->sink().durable.size(), 20U);
+  a->stop();
+}
+
+TEST_F(WalTest, LargeAndOddPayloadsKeepTheirBytes) {
+  auto a = started(2);
+  const std::size_t sizes[] = {1, 7, 4095, 4096, 4097, 40000, 65000, 70000, 150000, a->appender().payload_bytes_max()};
+  std::vector<bytes::Buffer> kept;
+  for (std::size_t i = 0; i < std::size(sizes); ++i) {
+    kept.push_back(a->append(p1, static_cast<std::int64_t>(i), sizes[i]));
+    runtime.advance(std::chrono::milliseconds(50));
+  }
+  ASSERT_EQ(a->sink().durable.size(), std::size(sizes));
+  for (std::size_t i = 0; i < std::size(sizes); ++i) {
+    const std::string expected = payload_text(p1, static_cast<std::int64_t>(i), sizes[i]);
+    EXPECT_EQ(kept[i].text(), expected);
+    auto read = runtime.run(a->appender().read(a->sink().places.at(i + 1)));
+    ASSERT_OK(read);
+    EXPECT_EQ(read->text(), expected);
+  }
+  a->stop();
+  auto b = started(3, {registration(*a, 2)});
+  EXPECT_EQ(last_recovered.records.size(), std::size(sizes));
+  EXPECT_EQ(last_recovered.groups_torn, 0U);
+  b->stop();
+}
+
+TEST_F(WalTest, ManyStatementsOutgrowTheGroupAndStillArrive) {
+  auto a = started(2);
+  for (int i = 0; i < 1500; ++i) a->sink().stating.push_back({.partition = partition(9, i), .high_watermark = model::Offset(i + 1)});
+  for (int i = 0; i < 600; ++i) a->append(p1, i, 100);
+  runtime.drain();
+  runtime.advance(std::chrono::seconds(1));
+  EXPECT_TRUE(a->sink().stating.empty()) << "what did not fit one group came with the next";
+  a->stop();
+  auto b = started(3, {registration(*a, 2)});
+  EXPECT_EQ(last_recovered.records.size(), 600U);
+  EXPECT_EQ(last_recovered.statements.size(), 1500U);
+  b->stop();
+}
+
+TEST_F(WalTest, AnIdleLaneStatesWhatIsUnstatedOnce) {
+  auto a = started(2);
+  a->append(p1, 0);
+  runtime.drain();
+  a->sink().stating.push_back({.partition = p1, .high_watermark = model::Offset(1)});
+  const std::uint64_t before = files.durable_writes;
+  runtime.advance(std::chrono::seconds(5));
+  ASSERT_EQ(a->sink().stated.size(), 1U);
+  EXPECT_EQ(files.durable_writes - before, 1U) << "one control group, then silence";
+  a->stop();
+  auto b = started(3, {registration(*a, 2)});
+  ASSERT_EQ(last_recovered.statements.size(), 1U);
+  EXPECT_EQ(last_recovered.statements[0].high_watermark, model::Offset(1));
+  EXPECT_EQ(b->wal->live_records(identity(2).session), 2U) << "the record and the stated high watermark";
+  b->appender().release(std::vector<Place>{last_recovered.records[0].place});
+  runtime.drain();
+  EXPECT_EQ(b->wal->live_records(identity(2).session), 1U);
+  b->appender().uploaded_to(p1, model::Offset(1));
+  runtime.drain();
+  EXPECT_EQ(b->wal->live_records(identity(2).session), 0U);
+  b->stop();
+}
+
+TEST_F(WalTest, FlushWritesAGroupEvenWithNothingToStateAndTellsWhen) {
+  auto a = started(2);
+  EXPECT_EQ(a->wal->last_durable(), base::MonoTime{});
+  EXPECT_OK(runtime.run(a->wal->flush_statements()));
+  EXPECT_EQ(a->wal->last_durable(), runtime.now());
+  EXPECT_TRUE(a->sink().durable.empty());
+  a->stop();
+}
+
+TEST_F(WalTest, ShardsShareTheLane) {
+  runtime::testing::ManualRuntime three(3);
+  three.doors.files = &files;
+  Broker a(three, identity(2), options());
+  ASSERT_OK(a.recover());
+  ASSERT_OK(a.start());
+  for (std::uint32_t shard = 0; shard < 3; ++shard) {
+    three.doors.shard(runtime::ShardId(shard)).post([&a, shard] {
+      for (int i = 0; i < 10; ++i) a.append(partition(7, static_cast<int>(shard)), i, 3000, 1, 1, shard);
+    });
+  }
+  three.drain();
+  for (std::uint32_t shard = 0; shard < 3; ++shard) {
+    EXPECT_EQ(a.sink(shard).durable.size(), 10U) << shard;
+    auto read = three.run(a.appender(shard).read(a.sink(shard).durable[9].place), runtime::ShardId(shard));
+    ASSERT_OK(read);
+    EXPECT_EQ(read->text(), payload_text(partition(7, static_cast<int>(shard)), 9, 3000));
+  }
+  EXPECT_OK(three.run(a.wal->flush_statements()));
+  a.stop();
+}
+
+// --- failed writes ---
+
+TEST_F(WalTest, AFailedWriteIsAppendedElsewhereAndItsFileFenced) {
+  for (const WriteFate fate : {WriteFate::error_landed, WriteFate::error_lost, WriteFate::error_torn}) {
+    files.clear();
+    auto a = started(2);
+    runtime.advance(std::chrono::seconds(1));  // a second segment is there
+    int failures = 1;
+    std::string failed_path;
+    files.fate = [&](const std::string& path, std::uint64_t offset, std::uint64_t) {
+      if (offset == 0 || failures == 0) return path == failed_path && offset != 0 ? WriteFate::error_lost : WriteFate::ok;
+      --failures;
+      failed_path = path;
+      return fate;
+    };
+    a->append(p1, 0, 9000);
+    a->append(p1, 1, 9000);
+    runtime.drain();
+    runtime.advance(std::chrono::seconds(2));
+    ASSERT_EQ(a->sink().durable.size(), 2U);
+    EXPECT_TRUE(a->sink().failed.empty());
+    a->append(p1, 2, 9000);
+    runtime.advance(std::chrono::seconds(2));
+    ASSERT_EQ(a->sink().durable.size(), 3U) << "no further write went to the fenced file";
+    for (int i = 0; i < 3; ++i) {
+      auto read = runtime.run(a->appender().read(a->sink().durable[i].place));
+      ASSERT_OK(read);
+      EXPECT_EQ(read->text(), payload_text(p1, i, 9000));
+    }
+    a->stop();
+    auto b = started(3, {registration(*a, 2)});
+    EXPECT_EQ(last_recovered.records.size(), fate == WriteFate::error_landed ? 5U : 3U) << "both copies are evidence";
+    EXPECT_EQ(last_recovered.groups_torn, fate == WriteFate::error_torn ? 1U : 0U);
+    b->stop();
+  }
+}
+
+TEST_F(WalTest, PastAllAttemptsTheRecordsFailAndTheLogGoesOn) {
+  auto a = started(2);
+  bool sick = true;
+  files.fate = [&](const std::string&, std::uint64_t offset, std::uint64_t) {
+    return sick && offset != 0 ? WriteFate::error_landed : WriteFate::ok;
+  };
+  a->append(p1, 0);
+  runtime.advance(std::chrono::seconds(30));
+  ASSERT_EQ(a->sink().failed, std::vector<std::uint64_t>{1});
+  EXPECT_TRUE(a->sink().durable.empty());
+  sick = false;
+  // Void: the next epoch reuses the offset.
+  a->append(p1, 0, 100, 1, 2);
+  runtime.advance(std::chrono::seconds(30));
+  ASSERT_EQ(a->sink().durable.size(), 1U);
+  const std::uint64_t used = a->wal->used_bytes();
+  a->appender().release(std::vector<Place>{a->sink().durable[0].place});
+  a->appender().uploaded_to(p1, model::Offset(1));
+  runtime.advance(std::chrono::seconds(30));
+  EXPECT_LT(a->wal->used_bytes(), used) << "fenced files shrink to stubs once nothing of them is needed";
+  EXPECT_EQ(runtime.metrics.counter(metric_segments_retired, "").value(), 4U);
+  a->stop();
+  auto b = started(3, {registration(*a, 2)});
+  EXPECT_EQ(runtime.metrics.counter(metric_recovered_stub, "").value(), 4U);
+  b->stop();
+}
+
+TEST_F(WalTest, AFullFileSystemOnlyDelays) {
+  auto a = started(2);
+  bool full = true;
+  files.fate = [&](const std::string&, std::uint64_t, std::uint64_t) { return full ? WriteFate::no_space : WriteFate::ok; };
+  a->append(p1, 0);
+  runtime.advance(std::chrono::seconds(10));
+  EXPECT_TRUE(a->sink().durable.empty());
+  EXPECT_TRUE(a->sink().failed.empty());
+  full = false;
+  runtime.advance(std::chrono::seconds(2));
+  EXPECT_EQ(a->sink().durable.size(), 1U);
+  EXPECT_EQ(runtime.metrics.counter(metric_write_failures, "").value(), 0U);
+  a->stop();
+}
+
+// --- gate ---
+
+TEST_F(WalTest, NothingPassesAClosedGateThoughItsWriteCompleted) {
+  auto a = started(2);
+  files.hold = true;
+  a->append(p1, 0);
+  runtime.drain();
+  a->append(p1, 1, 60000);
+  a->append(p1, 2, 60000);
+  runtime.drain();
+  a->wal->seal_self("sealed by a controller");
+  files.hold = false;
+  files.held.pulse();
+  runtime.drain();
+  EXPECT_TRUE(a->sink().durable.empty());
+  EXPECT_EQ(a->sink().failed.size(), 3U);
+  EXPECT_EQ(a->sink().last_error.kind, ErrorKind::fenced);
+  EXPECT_FALSE(a->appender().can_append(10));
+  EXPECT_FAILS(runtime.run(a->appender().wait_admission(10, runtime::no_deadline)), ErrorKind::fenced);
+  EXPECT_FAILS(runtime.run(a->wal->flush_statements()), ErrorKind::fenced);
+  a->stop();
+}
+
+TEST_F(WalTest, ARegistrationThatSaysFencedClosesTheGate) {
+  auto a = started(2);
+  a->register_error = base::Error{ErrorKind::fenced, "sess/S is sealed"};
+  a->append(p1, 0);
+  runtime.advance(std::chrono::seconds(1));
+  EXPECT_FALSE(a->appender().can_append(10));
+  a->stop();
+}
+
+// --- space ---
+
+TEST_F(WalTest, SegmentsRecycleAsRecordsAreReleasedAndFilesStayWithinTheSize) {
+  auto a = started(2);
+  for (int i = 0; i < 400; ++i) {
+    a->append(p1, i, 30000);
+    runtime.advance(std::chrono::milliseconds(20));
+    ASSERT_EQ(a->sink().durable.size(), static_cast<std::size_t>(i + 1)) << "append " << i << " had no place";
+    if (i >= 20) a->appender().release(std::vector<Place>{a->sink().durable[static_cast<std::size_t>(i - 20)].place});
+    ASSERT_LE(files.total_bytes(), 8 * segment_bytes + volume_file_bytes);
+  }
+  EXPECT_LE(a->registered, 8U);
+  a->stop();
+  auto b = started(3, {registration(*a, 2)});
+  EXPECT_GE(last_recovered.records.size(), 20U);
+  EXPECT_EQ(last_recovered.groups_torn, 0U) << "older laps are whole groups too";
+  b->stop();
+}
+
+TEST_F(WalTest, AFullWalHoldsAppendsBackInOrderUntilSpaceIsFreed) {
+  auto a = started(2);
+  int appended = 0;
+  while (a->appender().can_append(30000)) {
+    a->append(p1, appended++, 30000);
+    runtime.advance(std::chrono::milliseconds(50));
+    ASSERT_LT(appended, 1000);
+  }
+  ASSERT_EQ(a->sink().durable.size(), static_cast<std::size_t>(appended)) << "what was admitted had a place";
+  EXPECT_GT(appended, 20);
+  EXPECT_FAILS(runtime.run(a->appender().wait_admission(30000, runtime.now() + std::chrono::seconds(3))), ErrorKind::exhausted);
+
+  std::vector<int> admitted;
+  runtime::Scope scope;
+  const auto wait_one = [](Broker* broker, int number, std::vector<int>* order) -> runtime::Task<void> {
+    auto ok = co_await broker->appender().wait_admission(30000, runtime::no_deadline);
+    EXPECT_OK(ok);
+    order->push_back(number);
+    broker->append(partition(8), number, 30000);
+  };
+  runtime.doors.shard(runtime::ShardId(0)).post([&] {
+    for (int i = 0; i < 4; ++i) scope.spawn("waiter", wait_one(a.get(), i, &admitted));
+  });
+  runtime.advance(std::chrono::seconds(5));
+  EXPECT_TRUE(admitted.empty());
+  std::vector<Place> places;
+  for (const DurableRecord& record : a->sink().durable) places.push_back(record.place);
+  a->appender().release(places);
+  runtime.advance(std::chrono::seconds(1));
+  EXPECT_EQ(admitted, (std::vector<int>{0, 1, 2, 3}));
+  a->stop();
+}
+
+TEST_F(WalTest, AStatedHighWatermarkKeepsItsSegment) {
+  auto a = started(2);
+  a->sink().stating.push_back({.partition = p2, .high_watermark = model::Offset(9)});
+  a->append(p1, 0, 30000);
+  runtime.drain();
+  ASSERT_EQ(a->sink().stated.size(), 1U);
+  const std::uint32_t held = a->sink().durable[0].place.segment;
+  for (int i = 1; i < 200; ++i) {
+    a->appender().release(std::vector<Place>{a->sink().durable.back().place});
+    a->append(p1, i, 30000);
+    runtime.advance(std::chrono::milliseconds(20));
+    ASSERT_EQ(a->sink().durable.size(), static_cast<std::size_t>(i + 1));
+    if (i > 10) EXPECT_NE(a->sink().durable.back().place.segment, held);
+  }
+  a->stop();
+  auto b = started(3, {registration(*a, 2)});
+  ASSERT_EQ(last_recovered.statements.size(), 1U) << "nothing wrote over the only evidence of p2's offsets";
+  b->stop();
+}
+
+TEST_F(WalTest, GroupMemoryIsBoundedAndTheSinkIsAskedToLetGo) {
+  Options small = options(64);
+  small.group_memory_bytes_max = 256U << 10U;
+  auto a = std::make_unique<Broker>(runtime, identity(2), small);
+  ASSERT_OK(a->recover());
+  ASSERT_OK(a->start());
+  std::vector<bytes::Buffer> kept;
+  std::int64_t offset = 0;
+  while (a->appender().can_append(30000)) {
+    kept.push_back(a->append(p1, offset++, 30000));
+    runtime.advance(std::chrono::milliseconds(50));
+    ASSERT_LT(kept.size(), 100U);
+  }
+  EXPECT_GE(kept.size(), 6U);
+  a->sink().on_wanted = [&] { kept.clear(); };
+  EXPECT_OK(runtime.run(a->appender().wait_admission(30000, runtime.now() + std::chrono::seconds(1))));
+  EXPECT_EQ(a->sink().wanted, 1U);
+  a->stop();
+}
+
+TEST_F(WalTest, AnOversizedPayloadIsInvalidNotAWait) {
+  auto a = started(2);
+  const std::size_t size = a->appender().payload_bytes_max() + 1;
+  EXPECT_FALSE(a->appender().can_append(size));
+  EXPECT_FAILS(runtime.run(a->appender().wait_admission(size, runtime::no_deadline)), ErrorKind::invalid);
+  a->stop();
+}
+
+TEST_F(WalTest, NoSpaceForANewSegmentIsAFullWalThatHealsItself) {
+  auto a = started(2);
+  files.free_bytes = 0;
+  int appended = 0;
+  while (a->appender().can_append(30000)) {
+    a->append(p1, appended++, 30000);
+    runtime.advance(std::chrono::seconds(2));
+    ASSERT_LT(appended, 1000);
+  }
+  EXPECT_LT(appended, 20) << "only the segments that were there could be filled";
+  files.free_bytes = 1ULL << 40U;
+  runtime.advance(std::chrono::seconds(3));
+  EXPECT_TRUE(a->appender().can_append(30000));
+  a->stop();
+}
+
+// --- sessions ---
+
+TEST_F(WalTest, EarlierSessionsShrinkSegmentBySegmentAndGoWhenNothingIsNeeded) {
+  auto a = started(2);
+  for (int i = 0; i < 20; ++i) {
+    a->append(p1, i, 30000);
+    runtime.advance(std::chrono::milliseconds(50));
+  }
+  a->stop();
+  const RegisteredWal old = registration(*a, 2);
+  auto b = started(3, {old});
+  ASSERT_EQ(last_recovered.records.size(), 20U);
+  EXPECT_FAILS(runtime.run(b->wal->remove_session(old.session)), ErrorKind::retry);
+  const std::uint64_t full = files.total_bytes();
+  std::vector<Place> first;
+  for (const RecoveredRecord& record : last_recovered.records) {
+    if (record.place.segment == 0) first.push_back(record.place);
+  }
+  b->appender().release(first);
+  runtime.advance(std::chrono::seconds(1));
+  EXPECT_LT(files.total_bytes(), full) << "a segment of which nothing is needed gives its space back at once";
+  std::vector<Place> rest;
+  for (const RecoveredRecord& record : last_recovered.records) {
+    if (record.place.segment != 0) rest.push_back(record.place);
+  }
+  b->appender().release(rest);
+  runtime.drain();
+  ASSERT_OK(runtime.run(b->wal->remove_session(old.session)));
+  b->stop();
+  // The crash came before the keyspace dropped the session: it counts as empty.
+  auto c = started(4, {old, registration(*b, 3)});
+  EXPECT_TRUE(last_recovered.records.empty());
+  c->stop();
+  // Once dropped, its marker goes too.
+  auto d = started(5, {registration(*c, 4)});
+  for (const std::string& path : files.paths()) EXPECT_EQ(path.find(old.session.to_string()), std::string::npos) << path;
+  d->stop();
+}
+
+TEST_F(WalTest, ACleanStopThatUploadedEverythingLeavesNothing) {
+  auto a = started(2);
+  a->append(p1, 0);
+  runtime.drain();
+  a->appender().release(std::vector<Place>{a->sink().durable[0].place});
+  runtime.drain();
+  a->stop();
+  ASSERT_OK(runtime.run(a->wal->remove_session(identity(2).session)));
+  for (const std::string& path : files.paths()) EXPECT_EQ(path.find("seg-"), std::string::npos) << path;
+}
+
+TEST_F(WalTest, ManyRestartsWithNothingUploadedKeepEveryRecord) {
+  std::vector<RegisteredWal> earlier;
+  for (std::uint8_t session = 2; session < 22; ++session) {
+    auto broker = started(session, earlier, 64);
+    ASSERT_EQ(last_recovered.records.size(), static_cast<std::size_t>(session - 2));
+    broker->append(p1, session - 2);
+    runtime.advance(std::chrono::milliseconds(100));
+    ASSERT_EQ(broker->sink().durable.size(), 1U);
+    broker->stop();
+    earlier.push_back(registration(*broker, session));
+  }
 }
 
 }  // namespace

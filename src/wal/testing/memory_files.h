@@ -53,6 +53,11 @@ class MemoryFiles final : public runtime::FileSystem {
   [[nodiscard]] std::vector<std::string> paths() const;
   [[nodiscard]] std::uint64_t total_bytes() const;
   void drop(const std::string& path) { nodes_.erase(path); }
+  void clear() {
+    nodes_.clear();
+    directories_.clear();
+    fate = nullptr;
+  }
 
   /// Asked before each write of data groups and headers.
   std::function<WriteFate(const std::string& path, std::uint64_t offset, std::uint64_t size)> fate;
