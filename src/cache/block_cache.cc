@@ -1,8 +1,8 @@
 #include "cache/block_cache.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "cache/block_cache_impl.h"
 #include "cache/metrics_decl.h"
@@ -61,7 +61,8 @@ runtime::Task<base::Result<std::vector<bytes::Buffer>>> BlockCacheImpl::get(std:
   co_return result;
 }
 
-runtime::Task<base::Result<std::vector<bytes::Buffer>>> BlockCacheImpl::get_counted(std::vector<BlockKey> blocks, std::size_t wanted,
+runtime::Task<base::Result<std::vector<bytes::Buffer>>> BlockCacheImpl::get_counted(std::vector<BlockKey> blocks,
+                                                                                    std::size_t wanted,
                                                                                     base::MonoTime deadline) {
   // Hits are taken before any load starts: what a load admits may evict them.
   std::vector<bytes::Buffer> payloads(wanted);
@@ -98,7 +99,8 @@ std::optional<BlockCacheImpl::Loaded> BlockCacheImpl::find(const BlockKey& key) 
   Entry& entry = at->second;
   if (entry.ref != key.ref || entry.partition != key.partition) {
     // Two footers that disagree about one place of one object: neither is served.
-    return fail(ErrorKind::corrupt, fmt::format("{} at {}: the cached block is not the one that was asked for", key.object_key, key.ref.position));
+    return fail(ErrorKind::corrupt,
+                fmt::format("{} at {}: the cached block is not the one that was asked for", key.object_key, key.ref.position));
   }
   ENSURE(policy_.touch(id_of(key)), "an entry that the policy does not know");
   cells_.hits.add();
@@ -116,7 +118,8 @@ bool BlockCacheImpl::missing(const BlockKey& key) const {
 std::size_t BlockCacheImpl::readahead_end(std::span<const BlockKey> blocks, std::size_t wanted) const {
   std::uint64_t ahead_bytes = 0;
   std::size_t end = wanted;
-  while (end < blocks.size() && ahead_bytes + blocks[end].ref.payload_bytes <= readahead_bytes_) ahead_bytes += blocks[end++].ref.payload_bytes;
+  while (end < blocks.size() && ahead_bytes + blocks[end].ref.payload_bytes <= readahead_bytes_)
+    ahead_bytes += blocks[end++].ref.payload_bytes;
   return end;
 }
 
@@ -132,7 +135,9 @@ void BlockCacheImpl::start_loads(std::span<const BlockKey> blocks, std::size_t w
       flush();
       continue;
     }
-    if (load && (!adjacent(load->blocks.back(), blocks[i]) || load->range_bytes + stored_bytes(blocks[i].ref) > coalesce_bytes_)) flush();
+    if (load &&
+        (!adjacent(load->blocks.back(), blocks[i]) || load->range_bytes + stored_bytes(blocks[i].ref) > coalesce_bytes_))
+      flush();
     if (i >= wanted && !load) break;  // only what rides on a GET that is needed anyway; see start_readahead()
     if (!load) {
       load = std::make_unique<Load>();
@@ -148,8 +153,8 @@ void BlockCacheImpl::start_loads(std::span<const BlockKey> blocks, std::size_t w
   start_readahead(blocks.first(end), wanted, deadline);
 }
 
-// The reader needs nothing now, or what it needs does not adjoin: the next blocks are fetched before it comes to them, but only once
-// half of the window is missing, so that a reader who moves block by block still makes few large GETs.
+// The reader needs nothing now, or what it needs does not adjoin: the next blocks are fetched before it comes to them, but only
+// once half of the window is missing, so that a reader who moves block by block still makes few large GETs.
 void BlockCacheImpl::start_readahead(std::span<const BlockKey> blocks, std::size_t wanted, base::MonoTime deadline) {
   std::uint64_t window_bytes = 0;
   std::uint64_t missing_bytes = 0;
@@ -163,7 +168,8 @@ void BlockCacheImpl::start_readahead(std::span<const BlockKey> blocks, std::size
   auto load = std::make_unique<Load>();
   load->deadline = std::max(deadline, runtime::Reactor::current().now() + load_deadline_min);
   for (std::size_t i = from; i < blocks.size() && missing(blocks[i]); ++i) {
-    if (i > from && (!adjacent(blocks[i - 1], blocks[i]) || load->range_bytes + stored_bytes(blocks[i].ref) > coalesce_bytes_)) break;
+    if (i > from && (!adjacent(blocks[i - 1], blocks[i]) || load->range_bytes + stored_bytes(blocks[i].ref) > coalesce_bytes_))
+      break;
     load->range_bytes += stored_bytes(blocks[i].ref);
     load->blocks.push_back(blocks[i]);
     load->readahead.push_back(true);
@@ -193,7 +199,8 @@ runtime::Task<void> BlockCacheImpl::run(std::unique_ptr<Load> load) {
     }
     if (wake != runtime::Wake::ready) {
       const ErrorKind kind = wake == runtime::Wake::stopped ? ErrorKind::cancelled : ErrorKind::retry;
-      for (std::size_t i = 0; i < load->blocks.size(); ++i) finish(*load, i, fail(kind, "no room for another load from the object store"));
+      for (std::size_t i = 0; i < load->blocks.size(); ++i)
+        finish(*load, i, fail(kind, "no room for another load from the object store"));
       co_return;
     }
   }
@@ -211,7 +218,8 @@ runtime::Task<void> BlockCacheImpl::read_and_verify(Load& load) {
     const std::uint64_t from = first.ref.position;
     const std::uint64_t range_bytes = last.ref.position + stored_bytes(last.ref) - from;
     cells_.loads.add();
-    const base::Result<bytes::Buffer> range = co_await store_.get(first.object_key, from, range_bytes, {.deadline = load.deadline});
+    const base::Result<bytes::Buffer> range =
+        co_await store_.get(first.object_key, from, range_bytes, {.deadline = load.deadline});
     if (!range) {
       cells_.load_failures.add();
       for (std::size_t i : open) finish(load, i, std::unexpected(range.error()));
@@ -264,10 +272,12 @@ void BlockCacheImpl::admit(const BlockKey& key, const bytes::Buffer& payload, bo
   }
   if (readahead) cells_.readahead_blocks.add();
   // A wasted window must be able to come back: at least one block of the usual size is tried.
-  readahead_bytes_ = std::max<std::uint64_t>(readahead_bytes_, std::min<std::uint64_t>(object::block_payload_bytes_max, coalesce_bytes_));
+  readahead_bytes_ =
+      std::max<std::uint64_t>(readahead_bytes_, std::min<std::uint64_t>(object::block_payload_bytes_max, coalesce_bytes_));
   entries_[id_of(key)] = {.payload = payload, .ref = key.ref, .partition = key.partition, .unread_readahead = readahead};
   cells_.used.add(static_cast<std::int64_t>(policy_.used_bytes()) - static_cast<std::int64_t>(before));
-  ENSURE(entries_.size() == policy_.resident_count(), "{} entries, {} known to the policy", entries_.size(), policy_.resident_count());
+  ENSURE(entries_.size() == policy_.resident_count(), "{} entries, {} known to the policy", entries_.size(),
+         policy_.resident_count());
 }
 
 runtime::Task<void> BlockCacheImpl::stop() {

@@ -1,9 +1,11 @@
 // cache/block_cache_impl.h: the one implementation of BlockCache: index, single flight, coalesced loads, adaptive read-ahead.
 // Place:      L4, private to this room.
 // Contract:   as block_cache.h. All state belongs to the shard that made it.
-// Invariants: a block is in entries_ exactly when it is resident in policy_ (asserted); a key is in pending_ while one load owns it.
-// Memory:     payloads of loads of several blocks are copied out of the range: a slice would keep the whole range alive after
-//             its neighbours were evicted, and capacity would no longer be a number. A copy is 0.1 CPU-s/GB, in cache after the check.
+// Invariants: a block is in entries_ exactly when it is resident in policy_ (asserted); a key is in pending_ while one load
+// owns it. Memory:     payloads of loads of several blocks are copied out of the range: a slice would keep the whole range
+// alive after
+//             its neighbours were evicted, and capacity would no longer be a number. A copy is 0.1 CPU-s/GB, in cache after the
+//             check.
 // Limits:     load_budget_bytes (capacity / 2) of loads in flight beside the capacity; coalesce (capacity / 8 at most).
 #pragma once
 

@@ -45,7 +45,9 @@ class ScriptedStore final : public store::ObjectStore {
     }
     co_return result;
   }
-  Task<base::Result<store::ObjectInfo>> head(std::string key, store::GetOptions options) override { return memory.head(std::move(key), options); }
+  Task<base::Result<store::ObjectInfo>> head(std::string key, store::GetOptions options) override {
+    return memory.head(std::move(key), options);
+  }
   Task<base::Result<void>> remove(std::vector<std::string> keys, store::GetOptions options) override {
     return memory.remove(std::move(keys), options);
   }
@@ -87,11 +89,15 @@ class BlockCacheTest : public testing::Test {
     TestObject made;
     for (int i = 0; i < count; ++i) {
       bytes::SlabRef slab = bytes::SlabRef::allocate(block_bytes);
-      for (std::size_t b = 0; b < block_bytes; ++b) slab.writable()[b] = static_cast<std::byte>(b * 31 + seed + static_cast<unsigned>(i) * 7);
+      for (std::size_t b = 0; b < block_bytes; ++b)
+        slab.writable()[b] = static_cast<std::byte>(b * 31 + seed + static_cast<unsigned>(i) * 7);
       const bytes::Buffer payload(slab, 0, block_bytes);
       made.payloads.push_back(payload);
-      batches.push_back({.payload = payload, .payload_crc = bytes::crc32c(payload.view()), .base_offset = model::Offset(i),
-                         .end_offset = model::Offset(i + 1), .max_timestamp = 1});
+      batches.push_back({.payload = payload,
+                         .payload_crc = bytes::crc32c(payload.view()),
+                         .base_offset = model::Offset(i),
+                         .end_offset = model::Offset(i + 1),
+                         .max_timestamp = 1});
     }
     builder.add_partition(entry, std::move(batches));
     object::Builder::Finished built = std::move(builder).finish();

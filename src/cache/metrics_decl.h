@@ -28,6 +28,9 @@ inline constexpr runtime::MetricDecl metric_reread{"weir_cache_reread_blocks_tot
 inline constexpr runtime::MetricDecl metric_used{"weir_cache_used_bytes", runtime::MetricKind::gauge,
                                                  "Payload bytes held by the block caches of all shards"};
 
-inline const runtime::DeclaredMetrics declared_metrics({&metric_hits, &metric_joined, &metric_misses, &metric_loads, &metric_load_bytes, &metric_load_failures, &metric_readahead_blocks, &metric_readahead_wasted, &metric_corrupt, &metric_reread, &metric_used});
+inline const runtime::DeclaredMetrics declared_metrics({&metric_hits, &metric_joined, &metric_misses, &metric_loads,
+                                                        &metric_load_bytes, &metric_load_failures, &metric_readahead_blocks,
+                                                        &metric_readahead_wasted, &metric_corrupt, &metric_reread,
+                                                        &metric_used});
 
 }  // namespace weir::cache

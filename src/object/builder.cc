@@ -37,27 +37,29 @@ std::size_t block_end(const std::vector<InputBatch>& batches, std::size_t from) 
   return to;
 }
 
-// The pieces of one block's payload: large batches shared, runs of small ones copied together.
-void append_pieces(std::span<InputBatch> batches, bytes::BufferList& into) {
-  const std::size_t first_piece = into.size();
-  for (std::size_t i = 0; i < batches.size();) {
-    if (into.size() > first_piece && into.back().try_extend(batches[i].payload)) {
-      batches[i++].payload = bytes::Buffer();
-      continue;
-    }
+// The pieces of one block's payload, emptying the batches: those that adjoin in memory are one piece; then runs of pieces up to
+// copy_max_bytes each are copied together.
+void append_pieces(std::span<InputBatch> batches, std::size_t copy_max_bytes, bytes::BufferList& into) {
+  bytes::BufferList shared;
+  for (InputBatch& batch : batches) {
+    if (shared.empty() || !shared.back().try_extend(batch.payload)) shared.push_back(batch.payload);
+    batch.payload = bytes::Buffer();
+  }
+  for (std::size_t i = 0; i < shared.size();) {
     std::size_t to = i;
     std::size_t run_bytes = 0;
-    while (to < batches.size() && batches[to].payload.size() <= copy_bytes_max) run_bytes += batches[to++].payload.size();
-    if (to - i < 2) {
-      into.push_back(std::move(batches[i++].payload));
+    while (to < shared.size() && shared[to].size() <= copy_max_bytes) run_bytes += shared[to++].size();
+    const bool worth_it = to - i > 1 || (to > i && copy_max_bytes > copy_bytes_max);
+    if (!worth_it) {
+      into.push_back(std::move(shared[i++]));
       continue;
     }
     bytes::SlabRef slab = bytes::SlabRef::allocate(run_bytes);
     std::size_t at = 0;
     for (; i < to; ++i) {
-      std::memcpy(slab.writable().data() + at, batches[i].payload.data(), batches[i].payload.size());
-      at += batches[i].payload.size();
-      batches[i].payload = bytes::Buffer();
+      std::memcpy(slab.writable().data() + at, shared[i].data(), shared[i].size());
+      at += shared[i].size();
+      shared[i] = bytes::Buffer();
     }
     into.emplace_back(std::move(slab), 0, run_bytes);
   }
@@ -126,7 +128,7 @@ void Builder::add_partition(PartitionEntry entry, std::vector<InputBatch> batche
     bytes::Buffer header = to_buffer(layout::encode_block_header(footer_.identity, entry.partition, ref));
     const std::uint32_t header_crc = bytes::crc32c(header.view());
     append(std::move(header), header_crc);
-    append_pieces(std::span(batches).subspan(from, to - from), body_);
+    append_pieces(std::span(batches).subspan(from, to - from), copy_payloads_ ? SIZE_MAX : copy_bytes_max, body_);
     crc_ = bytes::crc32c_combine(crc_, ref.payload_crc, payload_bytes);
     position_ += payload_bytes;
     payload_bytes_ += payload_bytes;
@@ -149,8 +151,8 @@ Builder::Finished Builder::finish() && {
   done.footer_crc = bytes::load_le<std::uint32_t>(footer.data() + covered);
   const std::uint32_t footer_whole_crc = bytes::crc32c(footer.view().subspan(covered), done.footer_crc);
   append(std::move(footer), footer_whole_crc);
-  bytes::Buffer trailer =
-      to_buffer(layout::encode_trailer({.position = done.footer_position, .size_bytes = done.footer_bytes, .crc = done.footer_crc}));
+  bytes::Buffer trailer = to_buffer(
+      layout::encode_trailer({.position = done.footer_position, .size_bytes = done.footer_bytes, .crc = done.footer_crc}));
   const std::uint32_t trailer_crc = bytes::crc32c(trailer.view());
   append(std::move(trailer), trailer_crc);
   done.body = std::move(body_);

@@ -1,5 +1,5 @@
-// Fuzzes parse_footer, parse_trailer and verify_block. A random footer hardly ever has the right CRC, so the input is also tried with
-// head and CRC repaired: what passes then must encode back to the very same bytes.
+// Fuzzes parse_footer, parse_trailer and verify_block. A random footer hardly ever has the right CRC, so the input is also
+// tried with head and CRC repaired: what passes then must encode back to the very same bytes.
 #include <cstdlib>
 #include <cstring>
 #include <vector>

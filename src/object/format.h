@@ -48,8 +48,8 @@ inline constexpr std::size_t producer_batches_max = 5;
 struct ProducerDelta {
   model::ProducerId producer_id;
   model::ProducerEpoch epoch;
-  std::vector<ProducerBatch> batches;            ///< at most producer_batches_max
-  model::Offset open_transaction_start{-1};      ///< -1: no open transaction after the range
+  std::vector<ProducerBatch> batches;        ///< at most producer_batches_max
+  model::Offset open_transaction_start{-1};  ///< -1: no open transaction after the range
   std::int32_t coordinator_epoch = -1;
   bool operator==(const ProducerDelta&) const = default;
 };
@@ -64,11 +64,11 @@ struct AbortedSpan {
 
 /// Where one block lies and what it holds.
 struct BlockRef {
-  std::uint64_t position = 0;       ///< of the block header in the object
+  std::uint64_t position = 0;  ///< of the block header in the object
   std::uint32_t payload_bytes = 0;
   std::uint32_t payload_crc = 0;
-  model::Offset base_offset;        ///< of its first batch
-  model::Offset end_offset;         ///< after its last batch
+  model::Offset base_offset;  ///< of its first batch
+  model::Offset end_offset;   ///< after its last batch
   base::WallMs max_timestamp = -1;
   bool operator==(const BlockRef&) const = default;
 };
@@ -83,12 +83,12 @@ struct TimeIndexEntry {
 struct PartitionEntry {
   model::TopicPartition partition;
   model::Offset base_offset;
-  model::Offset end_offset;                     ///< first offset after the entry
+  model::Offset end_offset;  ///< first offset after the entry
   std::uint64_t payload_bytes = 0;
   base::WallMs max_timestamp = -1;
-  std::vector<EpochStart> epochs;               ///< leader epochs that begin within the range, and the one in force at its start
-  model::Offset last_stable_offset;             ///< at end_offset
-  model::Offset first_unstable_offset{-1};      ///< -1: none
+  std::vector<EpochStart> epochs;           ///< leader epochs that begin within the range, and the one in force at its start
+  model::Offset last_stable_offset;         ///< at end_offset
+  model::Offset first_unstable_offset{-1};  ///< -1: none
   std::vector<AbortedSpan> aborted;
   std::vector<ProducerDelta> producers;
   std::vector<TimeIndexEntry> time_index;
@@ -127,13 +127,16 @@ class Builder {
   /// `entry` carries everything but blocks, payload_bytes, max_timestamp and time_index, which are derived from the batches
   /// (one at least, ascending; the last ends at entry.end_offset).
   void add_partition(PartitionEntry entry, std::vector<InputBatch> batches);
+  /// Payloads are copied into blocks of their own instead of being shared: for an object made from a small part of a large
+  /// backlog, whose batches would keep alive far more group memory than they hold.
+  void copy_payloads(bool copy) { copy_payloads_ = copy; }
   struct Finished {
-    bytes::BufferList body;         ///< header, blocks, footer, trailer
+    bytes::BufferList body;  ///< header, blocks, footer, trailer
     std::uint64_t size_bytes = 0;
-    std::uint32_t crc32c = 0;       ///< of the whole body (combined, not recomputed)
+    std::uint32_t crc32c = 0;  ///< of the whole body (combined, not recomputed)
     std::uint64_t footer_position = 0;
     std::uint32_t footer_bytes = 0;
-    std::uint32_t footer_crc = 0;      ///< as parse_trailer gives it and the footer itself ends with
+    std::uint32_t footer_crc = 0;  ///< as parse_trailer gives it and the footer itself ends with
     Footer footer;
   };
   [[nodiscard]] Finished finish() &&;
@@ -146,6 +149,7 @@ class Builder {
   std::uint64_t position_ = 0;
   std::uint64_t payload_bytes_ = 0;
   std::uint32_t crc_ = 0;
+  bool copy_payloads_ = false;
 };
 
 /// Checks and parses a footer: `data` is [footer_position, footer_position + footer_bytes).

@@ -1,11 +1,11 @@
 #include "object/format.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <fstream>
 #include <iterator>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "bytes/crc32c.h"
 #include "bytes/endian.h"
@@ -37,7 +37,10 @@ bytes::Buffer payload_of(std::size_t size_bytes, std::uint32_t seed) {
 InputBatch batch_of(std::size_t size_bytes, std::int64_t base, std::int64_t end, base::WallMs timestamp) {
   bytes::Buffer payload = payload_of(size_bytes, static_cast<std::uint32_t>(base + 7));
   const std::uint32_t crc = bytes::crc32c(payload.view());
-  return {.payload = payload, .payload_crc = crc, .base_offset = model::Offset(base), .end_offset = model::Offset(end),
+  return {.payload = payload,
+          .payload_crc = crc,
+          .base_offset = model::Offset(base),
+          .end_offset = model::Offset(end),
           .max_timestamp = timestamp};
 }
 
@@ -60,10 +63,16 @@ PartitionEntry full_entry() {
   ProducerDelta producer{.producer_id = model::ProducerId(1000), .epoch = model::ProducerEpoch(2)};
   producer.open_transaction_start = model::Offset(30);
   producer.coordinator_epoch = 9;
-  producer.batches = {{.base_sequence = model::Sequence(0), .last_sequence = model::Sequence(9), .base_offset = model::Offset(10),
-                       .last_offset = model::Offset(19), .max_timestamp = 500},
-                      {.base_sequence = model::Sequence(10), .last_sequence = model::Sequence(29), .base_offset = model::Offset(20),
-                       .last_offset = model::Offset(39), .max_timestamp = 700}};
+  producer.batches = {{.base_sequence = model::Sequence(0),
+                       .last_sequence = model::Sequence(9),
+                       .base_offset = model::Offset(10),
+                       .last_offset = model::Offset(19),
+                       .max_timestamp = 500},
+                      {.base_sequence = model::Sequence(10),
+                       .last_sequence = model::Sequence(29),
+                       .base_offset = model::Offset(20),
+                       .last_offset = model::Offset(39),
+                       .max_timestamp = 700}};
   entry.producers = {producer};
   return entry;
 }
@@ -146,6 +155,39 @@ TEST(ObjectFormat, LargePayloadsAreSharedNotRead) {
   EXPECT_EQ(built.body.at(2).data(), home);
 }
 
+TEST(ObjectFormat, CopiedPayloadsLetGoOfTheirHome) {
+  const auto build = [](bool copy) {
+    Builder builder(identity, id_of<model::SessionId>(200), model::CommitNumber(1));
+    builder.copy_payloads(copy);
+    builder.add_partition(entry_of(1, 0, 0, 3),
+                          {batch_of(5000, 0, 1, 1), batch_of(100, 1, 2, 1), batch_of(64U << 10U, 2, 3, 1)});
+    return std::move(builder).finish();
+  };
+  const Builder::Finished shared = build(false);
+  const Builder::Finished copied = build(true);
+  EXPECT_EQ(flatten(shared.body), flatten(copied.body));
+  EXPECT_EQ(shared.crc32c, copied.crc32c);
+  EXPECT_EQ(copied.body.size(), 5U) << "header, block header, one piece, footer, trailer";
+}
+
+TEST(ObjectFormat, AdjoiningBatchesAreOnePiece) {
+  const bytes::Buffer home = payload_of(10000, 1);
+  std::vector<InputBatch> batches;
+  for (std::int64_t i = 0; i < 10; ++i) {
+    const bytes::Buffer payload = home.slice(static_cast<std::size_t>(i) * 1000, 1000);
+    batches.push_back({.payload = payload,
+                       .payload_crc = bytes::crc32c(payload.view()),
+                       .base_offset = model::Offset(i),
+                       .end_offset = model::Offset(i + 1)});
+  }
+  Builder builder(identity, id_of<model::SessionId>(200), model::CommitNumber(1));
+  builder.add_partition(entry_of(1, 0, 0, 10), batches);
+  const Builder::Finished built = std::move(builder).finish();
+  ASSERT_EQ(built.body.size(), 5U);
+  EXPECT_EQ(built.body[2].data(), home.data()) << "shared, not copied";
+  EXPECT_EQ(bytes::crc32c(flatten(built.body)), built.crc32c);
+}
+
 TEST(ObjectFormat, BlocksAreCutAtTheirLimit) {
   std::vector<InputBatch> batches;
   constexpr std::size_t batch_bytes = 100000;
@@ -213,8 +255,9 @@ TEST(ObjectFormat, ABlockPassesOnlyAsItself) {
   const std::vector<std::byte> whole = flatten(built.body);
   const PartitionEntry& entry = built.footer.entries[1];
   const BlockRef& ref = entry.blocks[0];
-  std::vector<std::byte> block(whole.begin() + static_cast<std::ptrdiff_t>(ref.position),
-                               whole.begin() + static_cast<std::ptrdiff_t>(ref.position + block_header_bytes + ref.payload_bytes));
+  std::vector<std::byte> block(
+      whole.begin() + static_cast<std::ptrdiff_t>(ref.position),
+      whole.begin() + static_cast<std::ptrdiff_t>(ref.position + block_header_bytes + ref.payload_bytes));
   const auto kind_of = [&](const Identity& who, const model::TopicPartition& partition, const BlockRef& at) {
     const auto result = verify_block(block, who, partition, at);
     return result ? std::string("passes") : std::string(to_string(result.kind()));
@@ -261,13 +304,15 @@ TEST(ObjectFormat, WellSealedNonsenseIsRefused) {
   expect_refused(with([&](Footer& f) { f.entries[0].blocks[0].position = position; }), position, "block in the footer");
   expect_refused(with([](Footer& f) { f.entries[0].blocks[0].position = UINT64_MAX - 10; }), position, "position overflow");
   expect_refused(with([](Footer& f) { f.entries[0].blocks[0].position = 1; }), position, "block in the header");
-  expect_refused(with([](Footer& f) { f.entries[0].blocks[0].end_offset = model::Offset(41); }), position, "block past the entry");
+  expect_refused(with([](Footer& f) { f.entries[0].blocks[0].end_offset = model::Offset(41); }), position,
+                 "block past the entry");
   expect_refused(with([](Footer& f) { f.entries[0].blocks.push_back(f.entries[0].blocks[0]); }), position, "block twice");
   expect_refused(with([](Footer& f) { std::swap(f.entries[0].epochs[0], f.entries[0].epochs[1]); }), position, "epochs");
-  expect_refused(with([](Footer& f) { std::swap(f.entries[0].time_index[0], f.entries[0].time_index[1]); }), position, "time index");
+  expect_refused(with([](Footer& f) { std::swap(f.entries[0].time_index[0], f.entries[0].time_index[1]); }), position,
+                 "time index");
   expect_refused(with([](Footer& f) { f.entries[0].aborted[0].first = model::Offset(39); }), position, "aborted span");
-  expect_refused(with([](Footer& f) { std::swap(f.entries[0].producers[0].batches[0], f.entries[0].producers[0].batches[1]); }), position,
-                 "producer batches");
+  expect_refused(with([](Footer& f) { std::swap(f.entries[0].producers[0].batches[0], f.entries[0].producers[0].batches[1]); }),
+                 position, "producer batches");
   expect_refused(with([](Footer& f) { f.entries[0].partition.partition = model::PartitionIndex(-1); }), position, "partition");
   const std::vector<std::byte> data = layout::encode_footer(built.footer, position);
   EXPECT_FALSE(parse_footer(data, position + 1, identity).has_value()) << "a footer at another place";

@@ -90,7 +90,8 @@ std::vector<std::byte> encode_object_header(const Identity& identity, const mode
   return std::move(out.data());
 }
 
-std::vector<std::byte> encode_block_header(const Identity& identity, const model::TopicPartition& partition, const BlockRef& ref) {
+std::vector<std::byte> encode_block_header(const Identity& identity, const model::TopicPartition& partition,
+                                           const BlockRef& ref) {
   bytes::Packer out;
   out.put(block_magic);
   out.put(format_version);

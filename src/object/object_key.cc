@@ -1,9 +1,9 @@
 #include "object/object_key.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <charconv>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 
@@ -48,8 +48,11 @@ std::optional<ObjectKey> parse_object_key(std::string_view text) {
   const std::optional<std::uint64_t> commit = parse_number(parts[4]);
   const std::optional<model::Uuid> id = model::Uuid::parse(parts[5]);
   if (!cluster || !incarnation || !session || !commit || !id) return std::nullopt;
-  const ObjectKey key{.cluster = model::ClusterId{*cluster}, .incarnation = *incarnation, .session = model::SessionId{*session},
-                      .commit = model::CommitNumber(*commit), .id = model::ObjectId{*id}};
+  const ObjectKey key{.cluster = model::ClusterId{*cluster},
+                      .incarnation = *incarnation,
+                      .session = model::SessionId{*session},
+                      .commit = model::CommitNumber(*commit),
+                      .id = model::ObjectId{*id}};
   // One spelling only: a name that reads the same but is written differently is not ours.
   if (format_object_key(key) != text) return std::nullopt;
   return key;

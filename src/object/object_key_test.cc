@@ -6,8 +6,10 @@ namespace weir::object {
 namespace {
 
 ObjectKey sample() {
-  return {.cluster = model::ClusterId{model::Uuid::from_random(1, 2)}, .incarnation = 3,
-          .session = model::SessionId{model::Uuid::from_random(4, 5)}, .commit = model::CommitNumber(67),
+  return {.cluster = model::ClusterId{model::Uuid::from_random(1, 2)},
+          .incarnation = 3,
+          .session = model::SessionId{model::Uuid::from_random(4, 5)},
+          .commit = model::CommitNumber(67),
           .id = model::ObjectId{model::Uuid::from_random(8, 9)}};
 }
 
@@ -15,7 +17,8 @@ TEST(ObjectKey, RoundTrip) {
   const std::string text = format_object_key(sample());
   EXPECT_EQ(parse_object_key(text), sample()) << text;
   bool found = false;
-  for (std::size_t i = 0; i < object_key_hash_count; ++i) found = found || text.starts_with(object_key_prefix(i, sample().cluster));
+  for (std::size_t i = 0; i < object_key_hash_count; ++i)
+    found = found || text.starts_with(object_key_prefix(i, sample().cluster));
   EXPECT_TRUE(found) << "a listing of all prefixes must see the name";
 }
 

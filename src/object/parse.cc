@@ -1,8 +1,8 @@
 // object/parse.cc: the reading half of format.h. Every byte is checked against a CRC before it is believed, every count against
 // the bytes that are left before anything is allocated, and every structure against its own invariants afterwards.
-#include <fmt/format.h>
-
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "bytes/crc32c.h"
 #include "bytes/pack.h"
@@ -94,7 +94,8 @@ bool get_time_index(bytes::Unpacker& in, std::uint32_t count, PartitionEntry& en
     point.timestamp = in.get<std::int64_t>();
     point.offset = model::Offset(in.get<std::int64_t>());
     if (point.offset < entry.base_offset || point.offset >= entry.end_offset) return false;
-    if (i > 0 && (point.timestamp <= entry.time_index.back().timestamp || point.offset <= entry.time_index.back().offset)) return false;
+    if (i > 0 && (point.timestamp <= entry.time_index.back().timestamp || point.offset <= entry.time_index.back().offset))
+      return false;
     entry.time_index.push_back(point);
   }
   return true;
@@ -113,8 +114,8 @@ bool get_blocks(bytes::Unpacker& in, std::uint32_t count, std::uint64_t footer_p
     ref.end_offset = model::Offset(in.get<std::int64_t>());
     ref.max_timestamp = in.get<std::int64_t>();
     // All sums stay below 2^64: the position is below the footer's, which is below 2^63 (parse_footer).
-    const std::uint64_t lowest = i == 0 ? object_header_bytes
-                                        : entry.blocks.back().position + block_header_bytes + entry.blocks.back().payload_bytes;
+    const std::uint64_t lowest =
+        i == 0 ? object_header_bytes : entry.blocks.back().position + block_header_bytes + entry.blocks.back().payload_bytes;
     if (ref.position < lowest || ref.position >= footer_position) return false;
     if (ref.payload_bytes == 0 || ref.position + block_header_bytes + ref.payload_bytes > footer_position) return false;
     const model::Offset lowest_offset = i == 0 ? entry.base_offset : entry.blocks.back().end_offset;
@@ -142,8 +143,9 @@ bool get_entry(bytes::Unpacker& in, std::uint64_t footer_position, PartitionEntr
   counts.blocks = in.get<std::uint32_t>();
   if (in.failed() || entry.partition.partition.value() < 0) return false;
   if (entry.base_offset.value() < 0 || entry.base_offset >= entry.end_offset) return false;
-  return get_epochs(in, counts.epochs, entry) && get_aborted(in, counts.aborted, entry) && get_producers(in, counts.producers, entry) &&
-         get_time_index(in, counts.time_index, entry) && get_blocks(in, counts.blocks, footer_position, entry) && !in.failed();
+  return get_epochs(in, counts.epochs, entry) && get_aborted(in, counts.aborted, entry) &&
+         get_producers(in, counts.producers, entry) && get_time_index(in, counts.time_index, entry) &&
+         get_blocks(in, counts.blocks, footer_position, entry) && !in.failed();
 }
 
 std::string place_of(const Identity& identity, std::uint64_t position) {
@@ -173,15 +175,17 @@ base::Result<Footer> parse_footer(bytes::Bytes data, std::uint64_t footer_positi
   footer.session = get_uuid<model::SessionId>(in);
   footer.commit = model::CommitNumber(in.get<std::uint64_t>());
   if (footer.identity != expected || in.get<std::uint64_t>() != footer_position) {
-    return fail(ErrorKind::corrupt, fmt::format("{}: it belongs to object {} of cluster {}", place, footer.identity.object.to_string(),
-                                                footer.identity.cluster.to_string()));
+    return fail(ErrorKind::corrupt, fmt::format("{}: it belongs to object {} of cluster {}", place,
+                                                footer.identity.object.to_string(), footer.identity.cluster.to_string()));
   }
   const auto count = in.get<std::uint32_t>();
-  if (!in.can_hold(count, layout::entry_head_bytes)) return fail(ErrorKind::corrupt, place + ": the entry count exceeds the bytes");
+  if (!in.can_hold(count, layout::entry_head_bytes))
+    return fail(ErrorKind::corrupt, place + ": the entry count exceeds the bytes");
   footer.entries.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     PartitionEntry entry;
-    if (!get_entry(in, footer_position, entry)) return fail(ErrorKind::corrupt, fmt::format("{}: entry {} is not well formed", place, i));
+    if (!get_entry(in, footer_position, entry))
+      return fail(ErrorKind::corrupt, fmt::format("{}: entry {} is not well formed", place, i));
     if (i > 0 && entry.partition <= footer.entries.back().partition) {
       return fail(ErrorKind::corrupt, fmt::format("{}: entry {} is out of order", place, i));
     }
@@ -192,7 +196,8 @@ base::Result<Footer> parse_footer(bytes::Bytes data, std::uint64_t footer_positi
 }
 
 base::Result<FooterPlace> parse_trailer(bytes::Bytes trailer) {
-  if (trailer.size() != footer_trailer_bytes) return fail(ErrorKind::corrupt, fmt::format("an object trailer of {} bytes", trailer.size()));
+  if (trailer.size() != footer_trailer_bytes)
+    return fail(ErrorKind::corrupt, fmt::format("an object trailer of {} bytes", trailer.size()));
   bytes::Unpacker in(trailer);
   FooterPlace place;
   place.position = in.get<std::uint64_t>();
@@ -218,7 +223,8 @@ base::Result<bytes::Bytes> verify_block(bytes::Bytes block, const Identity& expe
   if (block.size() != block_header_bytes + ref.payload_bytes) return corrupt("cut short");
   // The header as it must be: its CRC and every field of identity and place follow from what the footer said.
   const std::vector<std::byte> header = layout::encode_block_header(expected, partition, ref);
-  if (std::memcmp(header.data(), block.data(), block_header_bytes) != 0) return corrupt("the header is not the one that the footer names");
+  if (std::memcmp(header.data(), block.data(), block_header_bytes) != 0)
+    return corrupt("the header is not the one that the footer names");
   const bytes::Bytes payload = block.subspan(block_header_bytes);
   if (bytes::crc32c(payload) != ref.payload_crc) return corrupt("the payload does not match its checksum");
   return payload;

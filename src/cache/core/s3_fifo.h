@@ -1,6 +1,8 @@
 // cache/core/s3_fifo.h: which block leaves a full cache: three queues (small, main, ghost) in the manner of S3-FIFO.
-// Why:        a scan of old data must not evict what is read again and again, and a decision must cost O(1). New keys enter `small`;
-//             only those that were used again, or come back soon after they left (`ghost` remembers names, not bytes), reach `main`.
+// Why:        a scan of old data must not evict what is read again and again, and a decision must cost O(1). New keys enter
+// `small`;
+//             only those that were used again, or come back soon after they left (`ghost` remembers names, not bytes), reach
+//             `main`.
 // Contract:   pure and deterministic; not thread-safe. Sizes are the caller's, in bytes; insert() says who has to go.
 // Invariants: used_bytes() <= capacity after every call; a key is in at most one queue (asserted).
 // Detail:     one reader takes a block in several small fetches. Uses that follow the last counted one within
@@ -61,7 +63,8 @@ class S3Fifo {
     admitted_bytes_ += size_bytes;
     const Where where = returns ? Where::main : Where::small;
     Queue& queue = queue_of(where);
-    queue.nodes.push_back({.key = key, .size_bytes = size_bytes, .counted_at_bytes = admitted_bytes_, .where = where, .uses = 0});
+    queue.nodes.push_back(
+        {.key = key, .size_bytes = size_bytes, .counted_at_bytes = admitted_bytes_, .where = where, .uses = 0});
     queue.bytes += size_bytes;
     index_[key] = std::prev(queue.nodes.end());
     ENSURE(used_bytes() <= capacity_bytes_, "{} bytes in a cache of {}", used_bytes(), capacity_bytes_);
@@ -107,8 +110,8 @@ class S3Fifo {
     node->where = where;
     to.nodes.splice(to.nodes.end(), from.nodes, node);
   }
-  // One key leaves the cache. Ends: each turn moves a used key from small to main (at most all of small), or takes a use off a key
-  // of main (at most uses_max for each), or evicts.
+  // One key leaves the cache. Ends: each turn moves a used key from small to main (at most all of small), or takes a use off a
+  // key of main (at most uses_max for each), or evicts.
   void evict_one(std::vector<Key>& evicted) {
     ENSURE(resident_count() > 0, "nothing to evict in a cache with {} bytes used", used_bytes());
     const std::size_t turns_max = resident_count() * (uses_max + 2U);

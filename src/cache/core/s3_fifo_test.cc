@@ -1,9 +1,9 @@
 #include "cache/core/s3_fifo.h"
 
-#include <gtest/gtest.h>
-
 #include <map>
 #include <random>
+
+#include <gtest/gtest.h>
 
 namespace weir::cache {
 namespace {
@@ -27,9 +27,7 @@ TEST(S3Fifo, AgreesWithAModelOfWhatIsInside) {
     for (int step = 0; step < 3000; ++step) {
       const int key = static_cast<int>(random() % 80);
       switch (random() % 4) {
-        case 0:
-          EXPECT_EQ(policy.touch(key), model.contains(key));
-          break;
+        case 0: EXPECT_EQ(policy.touch(key), model.contains(key)); break;
         case 1:
           policy.erase(key);
           model.erase(key);

@@ -1,0 +1,130 @@
+#include "upload/collect.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/ensure.h"
+#include "bytes/crc32c.h"
+#include "runtime/scope.h"
+
+namespace weir::upload {
+namespace {
+
+// One batch that must be read back: where it goes.
+struct Missing {
+  std::size_t run = 0;
+  std::size_t batch = 0;
+  wal::Place place;
+};
+
+struct ReadJob {
+  wal::Appender* appender = nullptr;
+  std::vector<Missing> missing;  ///< in order of place: neighbours are read one after the other
+  std::size_t next = 0;
+  ShardCollection* into = nullptr;
+};
+
+runtime::Task<void> read_worker(ReadJob* job) {
+  while (job->next < job->missing.size()) {
+    const Missing item = job->missing[job->next++];
+    FilledRun& run = job->into->runs[item.run];
+    if (run.failure) continue;
+    base::Result<bytes::Buffer> payload = co_await job->appender->read(item.place);
+    if (!payload) {
+      run.failure = payload.error();
+      continue;
+    }
+    ENSURE(payload->size() == item.place.length_bytes, "the WAL gave {} bytes for a place of {}", payload->size(),
+           item.place.length_bytes);
+    job->into->wal_read_bytes += payload->size();
+    run.batches[item.batch].payload = std::move(*payload);
+  }
+}
+
+}  // namespace
+
+runtime::Task<ShardCollection> collect_from(log::Shard* shard, CollectOptions options) {
+  ShardCollection collection;
+  ReadJob job{.appender = &shard->appender(), .into = &collection};
+  for (log::UploadRun& run : shard->collect(options.bytes_max)) {
+    FilledRun filled;
+    filled.entry = std::move(run.entry);
+    filled.batches.reserve(run.batches.size());
+    for (log::UploadRun::Batch& batch : run.batches) {
+      const bool read_back = batch.memory.empty() || options.all_from_wal;
+      ENSURE(read_back || batch.memory.size() == batch.place.length_bytes, "a batch of {} bytes at a place of {}",
+             batch.memory.size(), batch.place.length_bytes);
+      if (read_back)
+        job.missing.push_back({.run = collection.runs.size(), .batch = filled.batches.size(), .place = batch.place});
+      filled.bytes += batch.place.length_bytes;
+      filled.batches.push_back({.payload = read_back ? bytes::Buffer() : std::move(batch.memory),
+                                .payload_crc = batch.place.crc,
+                                .base_offset = batch.base_offset,
+                                .end_offset = batch.end_offset,
+                                .max_timestamp = batch.max_timestamp});
+    }
+    ENSURE(!filled.batches.empty(), "a run without batches");
+    collection.runs.push_back(std::move(filled));
+  }
+  std::ranges::sort(job.missing, {}, [](const Missing& m) { return std::pair(m.place.segment, m.place.offset_bytes); });
+  runtime::Scope readers;
+  const std::size_t count = std::min<std::size_t>(options.reads_inflight_max, job.missing.size());
+  for (std::size_t i = 0; i < count; ++i) readers.spawn("upload read from WAL", read_worker(&job));
+  co_await readers.join();
+  for (FilledRun& run : collection.runs) {
+    if (run.failure) run.batches.clear();
+  }
+  co_return collection;
+}
+
+std::optional<BuiltObject> build(BuildIdentity identity, std::vector<ShardCollection> collections, bool copy_payloads) {
+  struct Item {
+    FilledRun* run;
+    std::size_t shard;
+  };
+  std::vector<Item> items;
+  for (std::size_t shard = 0; shard < collections.size(); ++shard) {
+    for (FilledRun& run : collections[shard].runs) {
+      if (!run.failure) items.push_back({.run = &run, .shard = shard});
+    }
+  }
+  if (items.empty()) return std::nullopt;
+  std::ranges::sort(items, {}, [](const Item& item) { return item.run->entry.partition; });
+  object::Builder builder(identity.identity, identity.session, identity.commit);
+  builder.copy_payloads(copy_payloads);
+  for (const Item& item : items) builder.add_partition(std::move(item.run->entry), std::move(item.run->batches));
+  BuiltObject built;
+  built.object = std::move(builder).finish();
+  built.entries_by_shard.resize(collections.size());
+  for (std::size_t i = 0; i < items.size(); ++i)
+    built.entries_by_shard[items[i].shard].push_back(built.object.footer.entries[i]);
+  return built;
+}
+
+bytes::BufferList copied(bytes::BufferList body) {
+  constexpr std::size_t slab_bytes_max = 4U << 20U;
+  bytes::BufferList copy;
+  std::size_t left = bytes::total_size(body);
+  bytes::SlabRef slab;
+  std::size_t filled = 0;
+  const auto flush = [&] {
+    if (filled > 0) copy.emplace_back(slab, 0, filled);
+    filled = 0;
+  };
+  for (bytes::Buffer& piece : body) {
+    for (std::size_t at = 0; at < piece.size();) {
+      if (filled == 0) slab = bytes::SlabRef::allocate(std::min(left, slab_bytes_max));
+      const std::size_t part = std::min(piece.size() - at, slab.size() - filled);
+      std::memcpy(slab.writable().data() + filled, piece.data() + at, part);
+      filled += part;
+      at += part;
+      left -= part;
+      if (filled == slab.size()) flush();
+    }
+    piece = bytes::Buffer();
+  }
+  flush();
+  return copy;
+}
+
+}  // namespace weir::upload
