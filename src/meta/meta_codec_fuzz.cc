@@ -29,16 +29,16 @@ void try_all(std::uint8_t kind, std::string_view body) {
   };
   switch (kind % 11) {
     case 0: same(under(std::string(keys::cluster)), decode_cluster(entry)); break;
-    case 1: under(keys::topic("t")); decode_topic(entry).has_value(); break;  // configs may come unsorted: not the same bytes
+    case 1: under(keys::topic("t")); static_cast<void>(decode_topic(entry)); break;  // configs may come unsorted: not the same bytes
     case 2: same(under(keys::session({})), decode_session(entry)); break;
     case 3: same(under(keys::own(partition)), decode_own(entry)); break;
     case 4: same(under(keys::commit({})), decode_commit(entry)); break;
     case 5: same(under(keys::object({}, model::CommitNumber(1))), decode_object(entry)); break;
     case 6: same(under(keys::garbage({})), decode_garbage(entry)); break;
     case 7: same(under(keys::deletion({})), decode_deletion(entry)); break;
-    case 8: under(keys::segments({})); decode_segments(entry).has_value(); break;
-    case 9: under(keys::log_start(partition)); decode_log_start(entry).has_value(); break;
-    default: under(std::string(keys::producer_ids)); decode_producer_ids(entry).has_value(); break;
+    case 8: under(keys::segments({})); static_cast<void>(decode_segments(entry)); break;
+    case 9: under(keys::log_start(partition)); static_cast<void>(decode_log_start(entry)); break;
+    default: under(std::string(keys::producer_ids)); static_cast<void>(decode_producer_ids(entry)); break;
   }
 }
 
