@@ -3,6 +3,7 @@
 #include "runtime/testing/file_conformance.h"
 #include "runtime/testing/net_conformance.h"
 #include "runtime/testing/reactor_conformance.h"
+#include "runtime/testing/sync_conformance.h"
 #include "sim/keyspace.h"
 #include "sim/store.h"
 #include "sim/testing.h"
@@ -10,6 +11,7 @@
 
 namespace weir::runtime::testing {
 INSTANTIATE_TYPED_TEST_SUITE_P(Sim, ReactorConformance, sim::SimMachine);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sim, SyncConformance, sim::SimMachine);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sim, FileConformance, sim::SimMachine);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sim, NetConformance, sim::SimMachine);
 }  // namespace weir::runtime::testing

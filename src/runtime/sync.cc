@@ -10,56 +10,60 @@ namespace weir::runtime {
 void Stop::request() {
   if (requested_) return;
   requested_ = true;
-  for (runtime::Callback& callback : callbacks_) callback();
+  for (detail::Link* at = callbacks_.next; at != &callbacks_; at = at->next) static_cast<Callback*>(at)->callback_();
 }
 
-Stop::Callback::Callback(Stop* stop, runtime::Callback callback) : stop_(stop) {
-  if (stop_ == nullptr) return;
-  if (stop_->requested_) {
-    callback();
-    return;
+Stop::Callback::Callback(Stop* stop, runtime::Callback callback) : callback_(std::move(callback)) {
+  if (stop == nullptr) return;
+  if (stop->requested_) {
+    callback_();
+  } else {
+    link_before(stop->callbacks_);
   }
-  at_ = stop_->callbacks_.insert(stop_->callbacks_.end(), std::move(callback));
 }
 
-Stop::Callback::~Callback() {
-  if (at_) stop_->callbacks_.erase(*at_);
+WaitAwaiter::~WaitAwaiter() { forget_others(); }
+
+bool WaitAwaiter::await_ready() noexcept {
+  if (already_ready_) return true;
+  if (stop_ == nullptr || !stop_->requested()) return false;
+  result_ = Wake::stopped;
+  return true;
 }
 
-namespace {
-
-// Suspends until woken by its list's owner, the deadline or the stop. `waiters` may be null (a pure sleep).
-struct ListAwaiter {
-  std::list<detail::Waiter*>* waiters;
-  base::MonoTime deadline;
-  Stop* stop;
-  detail::Waiter waiter{};
-  TimerId timer = 0;
-  std::list<detail::Waiter*>::iterator at{};
-  std::optional<Stop::Callback> on_stop{};
-
-  [[nodiscard]] bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> handle) {
-    waiter.handle = handle;
-    waiter.reactor = &Reactor::current();
-    if (waiters != nullptr) at = waiters->insert(waiters->end(), &waiter);
-    if (deadline != no_deadline) {
-      timer = waiter.reactor->call_at(deadline, [w = &waiter, this] {
-        timer = 0;
-        w->wake(Wake::timeout);
-      });
-    }
-    on_stop.emplace(stop, [w = &waiter] { w->wake(Wake::stopped); });
+void WaitAwaiter::await_suspend(std::coroutine_handle<> waiter) {
+  waiter_ = waiter;
+  reactor_ = &Reactor::current();
+  if (list_ != nullptr) link_before(*list_);
+  if (deadline_ != no_deadline) {
+    timer_ = reactor_->call_at(deadline_, [this] {
+      timer_ = 0;
+      wake(Wake::timeout);
+    });
   }
-  Wake await_resume() {
-    on_stop.reset();
-    if (timer != 0) waiter.reactor->cancel_timer(timer);
-    if (waiters != nullptr) waiters->erase(at);
-    return waiter.result;
-  }
-};
+  if (stop_ != nullptr) on_stop_.emplace(stop_, [this] { wake(Wake::stopped); });
+}
 
-}  // namespace
+Wake WaitAwaiter::await_resume() {
+  forget_others();
+  return result_;
+}
+
+// Leaves the list at once: its owner may be gone before the waiter runs. The stop's ring is left later, by forget_others():
+// a request walks it while it calls this.
+void WaitAwaiter::wake(Wake why) {
+  if (woken_) return;
+  woken_ = true;
+  result_ = why;
+  unlink();
+  reactor_->post_resume(waiter_);
+}
+
+void WaitAwaiter::forget_others() {
+  on_stop_.reset();
+  if (timer_ != 0) reactor_->cancel_timer(std::exchange(timer_, 0));
+  unlink();
+}
 
 void Event::set() {
   if (set_) return;
@@ -68,60 +72,39 @@ void Event::set() {
 }
 
 void Event::pulse() {
-  for (detail::Waiter* waiter : waiters_) waiter->wake(Wake::ready);
+  while (waiters_.linked()) static_cast<WaitAwaiter*>(waiters_.next)->wake(Wake::ready);
 }
 
-Task<Wake> Event::wait(base::MonoTime deadline, Stop* stop) {
-  if (set_) co_return Wake::ready;
-  if (stop != nullptr && stop->requested()) co_return Wake::stopped;
-  co_return co_await ListAwaiter{.waiters = &waiters_, .deadline = deadline, .stop = stop};
-}
-
-Task<Wake> sleep_until(base::MonoTime when, Stop* stop) {
-  if (stop != nullptr && stop->requested()) co_return Wake::stopped;
-  co_return co_await ListAwaiter{.waiters = nullptr, .deadline = when, .stop = stop};
-}
-
-Task<Wake> sleep_for(base::Duration duration, Stop* stop) { return sleep_until(Reactor::current().now() + duration, stop); }
-
-Task<void> yield() {
-  struct Awaiter {
-    [[nodiscard]] bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> handle) const { Reactor::current().post_resume(handle); }
-    void await_resume() const noexcept {}
-  };
-  co_await Awaiter{};
-}
+WaitAwaiter sleep_for(base::Duration duration, Stop* stop) { return sleep_until(Reactor::current().now() + duration, stop); }
 
 bool Semaphore::try_acquire(std::size_t units) {
   const std::size_t wanted = std::min(units, total_);
-  if (waiting_count_ > 0 || free_ < wanted) return false;
+  if (waiters_.linked() || free_ < wanted) return false;
   free_ -= wanted;
   return true;
 }
 
 Task<Wake> Semaphore::acquire(std::size_t units, base::MonoTime deadline, Stop* stop) {
   if (try_acquire(units)) co_return Wake::ready;
-  const std::size_t wanted = std::min(units, total_);
-  const std::uint64_t ticket = next_ticket_++;
-  queue_.push_back(ticket);
-  ++waiting_count_;
-  Wake why = Wake::ready;
-  while (!(queue_.front() == ticket && free_ >= wanted)) {
-    why = co_await changed_.wait(deadline, stop);
-    if (why != Wake::ready) break;
-  }
-  --waiting_count_;
-  std::erase(queue_, ticket);
-  if (why == Wake::ready) free_ -= wanted;
-  changed_.pulse();  // the next in the queue may fit now
+  const Wake why = co_await WaitAwaiter(&waiters_, false, deadline, stop, std::min(units, total_));
+  if (why != Wake::ready) grant();  // the next in the queue may fit, now that this one has left
   co_return why;
 }
 
 void Semaphore::release(std::size_t units) {
   free_ += std::min(units, total_);
   ENSURE(free_ <= total_, "released more than was taken: {} free of {}", free_, total_);
-  changed_.pulse();
+  grant();
+}
+
+// Whoever is woken has its units already: nobody can come in between.
+void Semaphore::grant() {
+  while (waiters_.linked()) {
+    auto* const first = static_cast<WaitAwaiter*>(waiters_.next);
+    if (first->units_ > free_) return;
+    free_ -= first->units_;
+    first->wake(Wake::ready);
+  }
 }
 
 namespace {

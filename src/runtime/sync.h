@@ -9,8 +9,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <deque>
-#include <list>
-#include <memory>
 #include <optional>
 #include <utility>
 
@@ -21,58 +19,91 @@
 
 namespace weir::runtime {
 
+namespace detail {
+/// A place in a ring of links: what waits lies in the waiting coroutine's frame, so that a wait allocates nothing.
+struct Link {
+  Link* previous = this;
+  Link* next = this;
+  Link() = default;
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  [[nodiscard]] bool linked() const { return next != this; }
+  void unlink() {
+    previous->next = next;
+    next->previous = previous;
+    previous = next = this;
+  }
+  void link_before(Link& other) {
+    previous = other.previous;
+    next = &other;
+    previous->next = this;
+    other.previous = this;
+  }
+};
+}  // namespace detail
+
 /// A request to stop, given once, seen by every wait that was handed it. Owned by a Scope or a server; borrowed by waits.
 class Stop {
  public:
   Stop() = default;
   Stop(const Stop&) = delete;
   Stop& operator=(const Stop&) = delete;
-  ~Stop() { ENSURE(callbacks_.empty(), "a Stop was destroyed while {} waits borrow it", callbacks_.size()); }
+  ~Stop() { ENSURE(!callbacks_.linked(), "a Stop was destroyed while waits borrow it"); }
   [[nodiscard]] bool requested() const { return requested_; }
   /// Idempotent. Runs the registered callbacks once, in order of registration.
   void request();
 
   /// Registers a callback for the request; unregisters when destroyed. Runs it at once (inside the constructor) if requested.
   /// The callback must neither register nor unregister callbacks of this Stop: it wakes, closes or marks, and returns.
-  class Callback {
+  class Callback : private detail::Link {
    public:
     Callback(Stop* stop, runtime::Callback callback);
-    ~Callback();
-    Callback(const Callback&) = delete;
-    Callback& operator=(const Callback&) = delete;
+    ~Callback() { unlink(); }
 
    private:
-    Stop* stop_;
-    std::optional<std::list<runtime::Callback>::iterator> at_;
+    friend class Stop;
+    runtime::Callback callback_;
   };
 
  private:
   bool requested_ = false;
-  std::list<runtime::Callback> callbacks_;
+  detail::Link callbacks_;  ///< the ring's head
 };
 
 /// Why a wait ended.
 enum class Wake : std::uint8_t { ready, timeout, stopped };
 
-namespace detail {
-/// A suspended coroutine in somebody's list, with optional deadline and stop. Lives in the awaiting coroutine's frame.
-struct Waiter {
-  std::coroutine_handle<> handle;
-  Reactor* reactor = nullptr;
-  Wake result = Wake::ready;
-  bool done = false;
-  /// Marks done and resumes through the queue; the first call wins.
-  bool wake(Wake why) {
-    if (done) return false;
-    done = true;
-    result = why;
-    reactor->post_resume(handle);
-    return true;
-  }
-};
-}  // namespace detail
-
 inline constexpr base::MonoTime no_deadline = base::MonoTime::max();
+
+/// One wait: until its list's owner wakes it, the deadline, or the stop; the first wins. Resumes on the reactor that awaited it,
+/// through its queue. Only to be awaited at once: `co_await event.wait(...)`.
+class [[nodiscard("a wait that is not awaited does not wait")]] WaitAwaiter : private detail::Link {
+ public:
+  /// list: the ring's head, null for a pure sleep. already_ready: do not wait at all.
+  WaitAwaiter(detail::Link* list, bool already_ready, base::MonoTime deadline, Stop* stop, std::size_t units = 0)
+      : list_(list), stop_(stop), deadline_(deadline), units_(units), already_ready_(already_ready) {}
+  ~WaitAwaiter();
+  [[nodiscard]] bool await_ready() noexcept;
+  void await_suspend(std::coroutine_handle<> waiter);
+  Wake await_resume();
+
+ private:
+  friend class Event;
+  friend class Semaphore;
+  void wake(Wake why);
+  void forget_others();
+  detail::Link* list_;
+  Stop* stop_;
+  base::MonoTime deadline_;
+  std::size_t units_;  ///< what a Semaphore's waiter wants
+  std::coroutine_handle<> waiter_;
+  Reactor* reactor_ = nullptr;
+  TimerId timer_ = 0;
+  std::optional<Stop::Callback> on_stop_;
+  Wake result_ = Wake::ready;
+  bool already_ready_;
+  bool woken_ = false;
+};
 
 /// A condition that is set and reset; wait() returns while it is set.
 class Event {
@@ -80,25 +111,31 @@ class Event {
   Event() = default;
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
-  ~Event() { ENSURE(waiters_.empty(), "an Event was destroyed with {} waiters", waiters_.size()); }
+  ~Event() { ENSURE(!waiters_.linked(), "an Event was destroyed while it is waited for"); }
   [[nodiscard]] bool is_set() const { return set_; }
   void set();
   void reset() { set_ = false; }
   /// Wakes all current waiters without setting (a condition variable's notify_all).
   void pulse();
-  /// Waits until set or pulsed; `stop` may be null. Resumes on the calling reactor.
-  Task<Wake> wait(base::MonoTime deadline = no_deadline, Stop* stop = nullptr);
+  /// Gives Wake: waits until set or pulsed; `stop` may be null.
+  WaitAwaiter wait(base::MonoTime deadline = no_deadline, Stop* stop = nullptr) { return {&waiters_, set_, deadline, stop}; }
 
  private:
   bool set_ = false;
-  std::list<detail::Waiter*> waiters_;
+  detail::Link waiters_;
 };
 
-/// Sleeps until the time; timeout = slept through, stopped = the stop came first (or was there already).
-Task<Wake> sleep_until(base::MonoTime when, Stop* stop = nullptr);
-Task<Wake> sleep_for(base::Duration duration, Stop* stop = nullptr);
+/// Gives Wake: timeout = slept through, stopped = the stop came first (or was there already).
+inline WaitAwaiter sleep_until(base::MonoTime when, Stop* stop = nullptr) { return {nullptr, false, when, stop}; }
+WaitAwaiter sleep_for(base::Duration duration, Stop* stop = nullptr);
+
+struct [[nodiscard]] YieldAwaiter {
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) const { Reactor::current().post_resume(handle); }
+  void await_resume() const noexcept {}
+};
 /// Lets every event that is already queued run first.
-Task<void> yield();
+inline YieldAwaiter yield() { return {}; }
 
 /// A value that arrives once, for any number of waiters on the same shard. Held by shared_ptr when sender and waiter differ.
 template <class T>
@@ -115,7 +152,7 @@ class Completion {
     return true;
   }
   /// ready: value() is there. T is not moved out.
-  Task<Wake> wait(base::MonoTime deadline = no_deadline, Stop* stop = nullptr) { return ready_.wait(deadline, stop); }
+  WaitAwaiter wait(base::MonoTime deadline = no_deadline, Stop* stop = nullptr) { return ready_.wait(deadline, stop); }
 
  private:
   std::optional<T> value_;
@@ -172,6 +209,9 @@ class Channel {
 class Semaphore {
  public:
   explicit Semaphore(std::size_t units) : free_(units), total_(units) {}
+  Semaphore(const Semaphore&) = delete;
+  Semaphore& operator=(const Semaphore&) = delete;
+  ~Semaphore() { ENSURE(!waiters_.linked(), "a Semaphore was destroyed while it is waited for"); }
   [[nodiscard]] std::size_t available() const { return free_; }
   [[nodiscard]] std::size_t total() const { return total_; }
   /// Takes units if they are free and nobody waits in front. A request above total() is granted when all are free.
@@ -180,12 +220,10 @@ class Semaphore {
   void release(std::size_t units);
 
  private:
+  void grant();
   std::size_t free_;
   std::size_t total_;
-  std::size_t waiting_count_ = 0;
-  std::uint64_t next_ticket_ = 0;
-  std::deque<std::uint64_t> queue_;  ///< tickets of those that wait, oldest first
-  Event changed_;
+  detail::Link waiters_;  ///< oldest first
 };
 
 }  // namespace weir::runtime

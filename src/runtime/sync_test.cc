@@ -1,0 +1,10 @@
+#include "runtime/testing/sync_conformance.h"
+
+#include "runtime/testing/real_world.h"
+
+namespace weir::runtime::testing {
+
+using SyncWorld = RealWorld<FileBackend::pwritev2>;
+INSTANTIATE_TYPED_TEST_SUITE_P(Real, SyncConformance, SyncWorld);
+
+}  // namespace weir::runtime::testing
