@@ -24,21 +24,43 @@ Task<base::Result<meta::TopicRecord>> TopicAdmin::create_here(meta::TopicRecord 
   if (const auto other = view->colliding(record.name)) {
     co_return base::fail(base::ErrorKind::invalid, fmt::format("Topic '{}' collides with existing topic: {}", record.name, other->record.name));
   }
+  if (!creating_.insert(record.name).second) {
+    co_return base::fail(base::ErrorKind::exists, fmt::format("Topic '{}' already exists.", record.name));
+  }
+  const std::string name = record.name;
+  auto created = co_await create_alone(std::move(record));
+  creating_.erase(name);
+  co_return created;
+}
+
+Task<base::Result<meta::TopicRecord>> TopicAdmin::create_alone(meta::TopicRecord record) {
   runtime::Reactor& reactor = runtime::Reactor::current();
   record.id = model::TopicId{model::Uuid::from_random(reactor.random(), reactor.random())};
   record.created_ms = reactor.wall_now_ms();
   auto created = co_await services_.meta.create_topic(record);
-  if (!created) {
-    if (created.kind() == base::ErrorKind::exists) {
-      co_return base::fail(base::ErrorKind::exists, fmt::format("Topic '{}' already exists.", record.name));
+  if (!created && created.kind() == base::ErrorKind::exists) {
+    // In the keyspace, yet not in the view: an earlier creation was answered with an unknown outcome, or its partitions could
+    // not be added. Serve it now; the client learns that the name is taken.
+    auto found = co_await services_.meta.find_topic(record.name);
+    if (!found) co_return std::unexpected(found.error());
+    if (*found && services_.topics.current()->by_name(record.name) == nullptr) {
+      auto served = co_await serve(std::move(**found));
+      if (!served) co_return std::unexpected(served.error());
     }
-    co_return std::unexpected(created.error());
+    co_return base::fail(base::ErrorKind::exists, fmt::format("Topic '{}' already exists.", record.name));
   }
-  const model::TopicConfig config = config::make_topic_config(created->configs, services_.config.settings);
-  auto added = co_await services_.log.add_partitions(*created, config);
-  if (!added) co_return std::unexpected(added.error());
-  co_await services_.topics.add({.record = *created, .config = std::make_shared<const model::TopicConfig>(config)});
+  if (!created) co_return std::unexpected(created.error());
+  auto served = co_await serve(*created);
+  if (!served) co_return std::unexpected(served.error());
   co_return created;
+}
+
+Task<base::Result<void>> TopicAdmin::serve(meta::TopicRecord record) {
+  const model::TopicConfig config = config::make_topic_config(record.configs, services_.config.settings);
+  auto added = co_await services_.log.add_partitions(record, config);
+  if (!added) co_return added;
+  co_await services_.topics.add({.record = std::move(record), .config = std::make_shared<const model::TopicConfig>(config)});
+  co_return base::Result<void>();
 }
 
 Task<base::Result<meta::TopicRecord>> TopicAdmin::create_automatically(std::string name) {

@@ -6,6 +6,7 @@
 // Tests:      api/topic_admin_test.cc
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "api/services.h"
@@ -25,8 +26,11 @@ class TopicAdmin {
 
  private:
   runtime::Task<base::Result<meta::TopicRecord>> create_here(meta::TopicRecord record);
+  runtime::Task<base::Result<meta::TopicRecord>> create_alone(meta::TopicRecord record);
+  runtime::Task<base::Result<void>> serve(meta::TopicRecord record);
   runtime::Task<base::Result<void>> remove_here(model::TopicId id);
   Services& services_;
+  std::set<std::string> creating_;  ///< names under way; bounded by the requests in work
 };
 
 }  // namespace weir::api

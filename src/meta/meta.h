@@ -142,7 +142,10 @@ class Meta {
   runtime::Task<base::Result<TopicRecord>> create_topic(TopicRecord topic);
   /// Replaces the record if it is still at `topic.revision` (exists otherwise).
   runtime::Task<base::Result<TopicRecord>> update_topic(TopicRecord topic);
-  /// Removes the topic's key, then its own/ and log-start keys (again at start for what a crash left).
+  /// The topic as the keyspace has it now: what became of a creation whose outcome was unknown.
+  runtime::Task<base::Result<std::optional<TopicRecord>>> find_topic(std::string name);
+  /// Removes the topic's key, then its own/ and log-start keys (again at start for what a crash left). Succeeds once the topic's
+  /// key is gone: keys that a keyspace in trouble did not let go are left to the next start, with a line in the log.
   runtime::Task<base::Result<void>> delete_topic(TopicRecord topic);
   /// Erases what is left of deleted topics: for Snapshot::leftovers, at start.
   runtime::Task<base::Result<void>> resume_deletions(std::vector<model::TopicId> leftovers);

@@ -1,6 +1,7 @@
 // Every mutation of Meta with every fault at every one of its transactions, and with a crash before or after each.
 #include <functional>
 #include <map>
+#include <set>
 
 #include "meta/testing/meta_fixture.h"
 
@@ -206,6 +207,30 @@ TEST(MetaFaults, ACrashAtAnyTransactionLeavesAStartableKeyspace) {
       }
     }
   }
+}
+
+// The topic is gone once its key is; a keyspace in trouble afterwards must not keep the broker serving a deleted topic.
+TEST(MetaFaults, ADeletionIsDoneOnceTheTopicsKeyIsGone) {
+  World world;
+  {
+    Broker broker(world);
+    ASSERT_TRUE(broker.begin(1));
+    auto topic = world.run(broker.meta.create_topic(topic_record("t", 1)));
+    ASSERT_TRUE(topic.has_value());
+    ASSERT_TRUE(world.run(broker.meta.open_epoch(partition(1, 0), {}, model::Offset(0), model::Offset(0))));
+    const std::uint64_t first = broker.faulty.txn_count() + 1;
+    broker.faulty.choose = [&](std::uint64_t number, const keyspace::Txn&) {
+      return number > first ? TxnFault::refuse : TxnFault::none;
+    };
+    EXPECT_TRUE(world.run(broker.meta.delete_topic(*topic)));
+    auto found = world.run(broker.meta.find_topic("t"));
+    EXPECT_TRUE(found.has_value() && !found->has_value());
+    EXPECT_EQ(broker.load().leftovers, (std::vector{id<model::TopicId>(1)}));
+  }
+  Broker next(world);
+  ASSERT_TRUE(next.begin(2));
+  EXPECT_TRUE(world.keys_under("own/").empty());
+  EXPECT_TRUE(world.keys_under("del/").empty());
 }
 
 TEST(MetaFaults, ALateEpochOfADeletedTopicIsSweptAtTheNextStart) {

@@ -73,7 +73,21 @@ runtime::Task<base::Result<void>> Meta::delete_topic(TopicRecord topic) {
       co_return fail(ErrorKind::exists, fmt::format("topic '{}' was changed by somebody else", topic.name));
     }
   }
-  co_return co_await detail_->erase_topic_keys(session_, topic.id);
+  auto erased = co_await detail_->erase_topic_keys(session_, topic.id);
+  if (!erased && (erased.kind() == ErrorKind::retry || erased.kind() == ErrorKind::unknown_outcome)) {
+    runtime_.log->warn("meta", "keys of a deleted topic are left to the next start",
+                       {{"topic", topic.name}, {"id", topic.id.to_string()}, {"why", erased.error().text}});
+    co_return base::Result<void>();
+  }
+  co_return erased;
+}
+
+runtime::Task<base::Result<std::optional<TopicRecord>>> Meta::find_topic(std::string name) {
+  const std::string key = keys::topic(name);
+  WEIR_CO_TRY_ASSIGN(auto entry, co_await detail_->transactor.get(key));
+  if (!entry) co_return std::optional<TopicRecord>();
+  WEIR_CO_TRY_ASSIGN(TopicRecord topic, decode_topic(*entry));
+  co_return std::optional<TopicRecord>(std::move(topic));
 }
 
 runtime::Task<base::Result<void>> Meta::resume_deletions(std::vector<model::TopicId> leftovers) {
