@@ -42,7 +42,7 @@ assert cases, "no cases"
 # One source with a function per case; #line gives each case's number to its errors. Clang goes on after them.
 signature = body.split("{\n")[0]
 functions = "".join(
-    f'{signature.replace("work(", f"work_{number}(")} {{\n#line {number} "case"\n  {case.split(": ", 1)[1]}\n  co_return;\n}}\n'
+    f'{signature.replace("work(", f"work_{number}(")} {{\n#line {number} "case"\n  {case.split(": ", 1)[1]}\n#line 1 "frame"\n  co_return;\n}}\n'
     for number, case in enumerate(cases, 1))
 done = compile_text(head + functions + tail, "-ferror-limit=0")
 assert done.returncode != 0, "all cases compile"
