@@ -26,6 +26,9 @@
 
 namespace weir::app {
 
+/// How long connections may finish what is in work when the broker stops.
+inline constexpr base::Duration connections_patience = std::chrono::seconds(10);
+
 /// Tells a person how far a long step is; called at most once a second.
 using Progress = std::function<void(std::string_view what, std::uint64_t done, std::uint64_t total)>;
 
@@ -55,12 +58,16 @@ class Broker {
   [[nodiscard]] wal::Wal& wal() { return *wal_; }
 
  private:
+  runtime::Task<base::Result<void>> start_parts(Progress progress);
   runtime::Task<base::Result<void>> open_cluster();
-  runtime::Task<base::Result<void>> claim_store();
   runtime::Task<base::Result<void>> recover(const Progress& progress);
   runtime::Task<base::Result<void>> serve();
+  runtime::Task<base::Result<void>> register_segments(std::uint32_t count);
+  /// Uploads and upkeep: only once the store is known to be ours.
+  void begin_background();
+  runtime::Task<void> claim_later();
+  void seal(const std::string& why);
   runtime::Task<void> watch_session();
-  /// Undoes a partial start.
   runtime::Task<void> stop_parts();
 
   runtime::Runtime& runtime_;
@@ -79,8 +86,14 @@ class Broker {
   std::unique_ptr<api::Dispatcher> dispatcher_;
   std::unique_ptr<server::Server> server_;
   runtime::Scope scope_;
+  model::SessionId session_;
+  std::vector<model::SessionId> former_;  ///< sealed sessions whose WAL may still hold un-uploaded records
+  bool session_begun_ = false;
+  bool store_claimed_ = false;
   bool recovered_ = false;
   bool wal_started_ = false;
+  bool uploader_started_ = false;
+  bool upkeep_started_ = false;
   std::string sealed_reason_;  ///< set once this session is known to be sealed
 };
 
