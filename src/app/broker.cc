@@ -10,7 +10,7 @@
 #include "config/broker_config.h"
 #include "keyspace/revision_check.h"
 #include "runtime/submit.h"
-#include "wal/layout.h"
+#include "wal/segment_files.h"
 
 namespace weir::app {
 
@@ -39,11 +39,6 @@ wal::Options wal_options(const config::BrokerConfig& config) {
   return options;
 }
 
-std::vector<runtime::ShardId> shard_ids(const runtime::Runtime& runtime) {
-  std::vector<runtime::ShardId> ids;
-  for (std::uint32_t i = 0; i < runtime.shards.size(); ++i) ids.emplace_back(i);
-  return ids;
-}
 
 }  // namespace
 
@@ -148,7 +143,6 @@ Task<base::Result<void>> Broker::serve() {
   upload_options.limits.age = std::chrono::milliseconds(config_.upload_age_ms);
   uploader_ = upload::make_uploader({.runtime = runtime_, .wal = *wal_, .meta = *meta_, .store = store_}, *log_,
                                     {.cluster = cluster_.id, .incarnation = cluster_.incarnation}, upload_options, on_fenced);
-  upkeep_ = make_upkeep_for(*this);
   if (store_claimed_) {
     begin_background();
   } else {
@@ -193,8 +187,6 @@ Task<base::Result<void>> Broker::register_segments(std::uint32_t count) {
 void Broker::begin_background() {
   uploader_->start(former_);
   uploader_started_ = true;
-  upkeep_->start();
-  upkeep_started_ = true;
 }
 
 Task<void> Broker::claim_later() {
@@ -271,7 +263,6 @@ Task<bool> Broker::stop(Progress progress) {
 Task<void> Broker::stop_parts() {
   if (server_) co_await server_->stop(runtime::Reactor::current().now());
   co_await scope_.stop();
-  if (upkeep_started_) co_await upkeep_->stop();
   if (uploader_started_) co_await uploader_->stop();
   if (log_) co_await log_->stop();
   if (wal_) {
@@ -285,7 +276,7 @@ Task<void> Broker::stop_parts() {
     }
   }
   if (meta_) meta_->stop();
-  uploader_started_ = upkeep_started_ = false;
+  uploader_started_ = false;
 }
 
 }  // namespace weir::app

@@ -21,7 +21,6 @@
 #include "runtime/runtime.h"
 #include "server/server.h"
 #include "store/store.h"
-#include "upkeep/upkeep.h"
 #include "upload/uploader.h"
 
 namespace weir::app {
@@ -80,7 +79,6 @@ class Broker {
   std::unique_ptr<wal::Wal> wal_;
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<upload::Uploader> uploader_;
-  std::unique_ptr<upkeep::Upkeep> upkeep_;
   std::unique_ptr<security::Authorizer> authorizer_;
   std::unique_ptr<api::Services> services_;
   std::unique_ptr<api::Dispatcher> dispatcher_;
@@ -93,7 +91,6 @@ class Broker {
   bool recovered_ = false;
   bool wal_started_ = false;
   bool uploader_started_ = false;
-  bool upkeep_started_ = false;
   std::string sealed_reason_;  ///< set once this session is known to be sealed
 };
 

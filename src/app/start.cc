@@ -83,7 +83,7 @@ std::string absolute_url(const std::string& url) {
 class Process {
  public:
   Process(runtime::RealRuntime& real, config::BrokerConfig config, const std::map<std::string, std::string>& environment)
-      : real_(real), doors_(real.doors()), config_(std::move(config)), environment_(environment) {}
+      : doors_(real.doors()), config_(std::move(config)), environment_(environment) {}
 
   Task<int> run() {
     auto opened = co_await open();
@@ -180,7 +180,6 @@ class Process {
     tell(text);
   }
 
-  runtime::RealRuntime& real_;
   runtime::Runtime& doors_;
   config::BrokerConfig config_;
   const std::map<std::string, std::string>& environment_;
