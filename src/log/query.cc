@@ -106,22 +106,22 @@ runtime::Task<base::Result<bytes::Buffer>> ShardLog::load_holder(PartitionPtr p,
   co_return std::move(loaded.front());
 }
 
-/// The first holder (block or tail record) at or behind `from` that may have such a record: where it begins and ends.
+/// The first holder at or behind `from` that may have such a record. Where the tail begins its records are the holders, below it
+/// blocks are (as in load_holder).
 std::optional<ShardLog::Holder> ShardLog::next_holder(const Partition& p, model::Offset from, base::WallMs timestamp) {
+  const model::Offset tail_begin = p.tail.empty() ? p.end : p.tail[0].base;
   for (std::size_t e = std::max(p.extents.find_at_or_after(from), p.extents.first_at_or_after(timestamp)); e < p.extents.size(); ++e) {
     if (p.extents[e].max_timestamp < timestamp) continue;
     for (const object::BlockRef& block : p.extents[e].blocks) {
-      if (block.end_offset > from && block.max_timestamp >= timestamp) {
-        return Holder{.offset = std::max(from, block.base_offset), .end = block.end_offset};
+      const model::Offset first = std::max(from, block.base_offset);
+      if (block.end_offset > from && block.max_timestamp >= timestamp && first < tail_begin) {
+        return Holder{.offset = first, .end = block.end_offset};
       }
     }
   }
-  const model::Offset uploaded = p.extents.empty() ? from : std::max(from, p.extents.end());
   for (std::size_t i = p.tail.first_at_or_after(timestamp); i < p.tail.confirmed_count(); ++i) {
     const TailRecord& record = p.tail[i];
-    if (record.end > uploaded && record.max_timestamp >= timestamp) {
-      return Holder{.offset = std::max(uploaded, record.base), .end = record.end};
-    }
+    if (record.end > from && record.max_timestamp >= timestamp) return Holder{.offset = std::max(from, record.base), .end = record.end};
   }
   return std::nullopt;
 }

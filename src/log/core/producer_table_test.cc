@@ -1,0 +1,239 @@
+// Kafka's checks of idempotent producers as a table: each line is one event and what must come of it.
+#include "log/core/producer_table.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace weir::log {
+namespace {
+
+// EVENT PRODUCER EPOCH FIRST-SEQUENCE COUNT -> EXPECTED
+//   data, txn: a client's batch, outside or within a transaction; coord: a coordinator's own; commit, abort: a marker.
+//   back N: takes the N newest unconfirmed batches back; confirm: confirms the oldest unconfirmed one.
+// EXPECTED: ok OFFSET, dup OFFSET, gap, stale, state, coordinator.
+struct Machine {
+  ProducerTable table;
+  std::vector<ProducerTable::Undo> undos;
+  std::size_t confirmed = 0;
+  std::int64_t next_offset = 100;
+  std::vector<std::int64_t> offsets;
+
+  std::string step(const std::string& line) {
+    std::istringstream in(line);
+    std::string event;
+    in >> event;
+    if (event == "back") {
+      std::size_t count = 0;
+      in >> count;
+      for (; count > 0; --count) {
+        table.take_back(undos.back());
+        undos.pop_back();
+        next_offset = offsets.back();
+        offsets.pop_back();
+      }
+      return "";
+    }
+    if (event == "confirm") {
+      table.confirmed(undos.at(confirmed++).producer_id);
+      return "";
+    }
+    std::int64_t producer = 0;
+    int epoch = 0;
+    std::int64_t first = 0;
+    int count = 1;
+    in >> producer >> epoch >> first >> count;
+    ProducerInput input{.producer_id = model::ProducerId(producer), .epoch = model::ProducerEpoch(static_cast<std::int16_t>(epoch))};
+    if (event == "commit" || event == "abort") {
+      input.marker = model::EndMarker{.commit = event == "commit", .coordinator_epoch = static_cast<std::int32_t>(first)};
+      input.transactional = true;
+    } else {
+      input.base_sequence = model::Sequence(static_cast<std::int32_t>(first));
+      input.last_sequence = model::advance_sequence(input.base_sequence, count - 1);
+      input.transactional = event == "txn";
+      input.coordinator = event == "coord";
+    }
+    const ProducerVerdict verdict = table.check(input);
+    switch (verdict.kind) {
+      case ProducerVerdict::Kind::accept: break;
+      case ProducerVerdict::Kind::duplicate: return "dup " + std::to_string(verdict.first.base_offset.value());
+      case ProducerVerdict::Kind::out_of_order_sequence: return "gap";
+      case ProducerVerdict::Kind::stale_epoch: return "stale";
+      case ProducerVerdict::Kind::wrong_transaction_state: return "state";
+      case ProducerVerdict::Kind::stale_coordinator: return "coordinator";
+    }
+    const std::int64_t offset = next_offset;
+    offsets.push_back(offset);
+    next_offset += count;
+    undos.emplace_back();
+    table.apply(input, model::Offset(offset), model::Offset(next_offset - 1), 1000, &undos.back());
+    return "ok " + std::to_string(offset);
+  }
+};
+
+void run(const std::string& table) {
+  Machine machine;
+  std::istringstream in(table);
+  int number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    const auto comment = line.find('#');
+    if (comment != std::string::npos) line.resize(comment);
+    const auto arrow = line.find("->");
+    const auto begin = line.find_first_not_of(' ');
+    if (begin == std::string::npos) continue;
+    std::string expected = arrow == std::string::npos ? "" : line.substr(arrow + 3);
+    while (!expected.empty() && expected.back() == ' ') expected.pop_back();
+    EXPECT_EQ(machine.step(line.substr(begin, arrow == std::string::npos ? arrow : arrow - begin)), expected) << "line " << number << ": " << line;
+  }
+}
+
+TEST(ProducerTable, SequencesAndDuplicates) {
+  run(R"(
+    data 1 0 5 3   -> ok 100    # unknown: may begin anywhere
+    data 1 0 8     -> ok 103
+    data 1 0 8     -> dup 103
+    data 1 0 5 3   -> dup 100
+    data 1 0 5 2   -> gap       # same first, other last: not the batch that is remembered
+    data 1 0 10    -> gap
+    data 1 0 9     -> ok 104
+    data 1 0 10    -> ok 105
+    data 1 0 11    -> ok 106
+    data 1 0 5 3   -> dup 100   # the fifth from the end
+    data 1 0 12    -> ok 107
+    data 1 0 5 3   -> gap       # forgotten: older than five batches
+    data 2 0 0     -> ok 108    # producers are judged apart
+    data 1 0 13    -> ok 109
+  )");
+}
+
+TEST(ProducerTable, EpochsMoveOnlyUpAndBeginAtZero) {
+  run(R"(
+    data 1 3 0     -> ok 100
+    data 1 2 1     -> stale
+    data 1 4 1     -> gap
+    data 1 4 0     -> ok 101
+    data 1 3 0     -> stale     # also what was a duplicate once
+    data 1 4 0     -> dup 101
+    data 1 4 1     -> ok 102
+  )");
+}
+
+TEST(ProducerTable, SequencesWrapToZero) {
+  run(R"(
+    data 1 0 2147483646    -> ok 100
+    data 1 0 2147483647    -> ok 101
+    data 1 0 0             -> ok 102
+    data 1 0 2147483647    -> dup 101
+    data 1 0 1 2           -> ok 103
+    data 2 0 2147483646 4  -> ok 105   # one batch over the end: last sequence 1
+    data 2 0 2             -> ok 109
+    data 2 0 2147483646 4  -> dup 105
+  )");
+}
+
+TEST(ProducerTable, WhatIsTakenBackWasNeverThere) {
+  run(R"(
+    data 1 0 0     -> ok 100
+    confirm
+    data 1 0 1     -> ok 101
+    data 1 0 2     -> ok 102
+    data 2 0 0     -> ok 103
+    back 3
+    data 2 0 7     -> ok 101    # unknown again
+    back 1
+    data 1 0 2     -> gap
+    data 1 0 1     -> ok 101
+    data 1 1 0     -> ok 102
+    back 1
+    data 1 0 1     -> dup 101   # the old epoch and its batches are back
+    data 1 0 2     -> ok 102
+    confirm
+    data 1 0 3     -> ok 103
+    back 1
+    data 1 0 3     -> ok 103
+  )");
+}
+
+TEST(ProducerTable, FiveBatchesComeBackWhenTheSixthIsTakenBack) {
+  run(R"(
+    data 1 0 0     -> ok 100
+    data 1 0 1     -> ok 101
+    data 1 0 2     -> ok 102
+    data 1 0 3     -> ok 103
+    data 1 0 4     -> ok 104
+    data 1 0 5     -> ok 105
+    data 1 0 0     -> gap
+    back 1
+    data 1 0 0     -> dup 100
+  )");
+}
+
+TEST(ProducerTable, Transactions) {
+  run(R"(
+    txn 1 0 0      -> ok 100
+    data 1 0 1     -> state     # outside the open transaction
+    txn 1 0 1      -> ok 101
+    commit 1 0 5   -> ok 102
+    txn 1 0 1      -> dup 101
+    txn 1 0 2      -> ok 103
+    abort 1 0 4    -> coordinator
+    abort 1 0 5    -> ok 104
+    abort 1 1 5    -> ok 105    # a marker that raises the epoch
+    txn 1 0 3      -> stale
+    txn 1 1 3      -> gap
+    txn 1 1 0      -> ok 106
+    commit 9 0 1   -> ok 107    # of a producer that is not known here
+    txn 9 0 1      -> gap       # its epoch is known now: begins at 0
+    txn 9 0 0      -> ok 108
+    coord 7 0 -1   -> ok 109
+    coord 7 0 -1   -> ok 110    # a coordinator's own records carry no sequences
+  )");
+}
+
+TEST(ProducerTable, ForgetsTheIdleAndTheOldestNeverTheBusy) {
+  ProducerTable table;
+  const auto add = [&](std::int64_t id, base::WallMs timestamp, bool transactional, bool unconfirmed) {
+    ProducerInput input{.producer_id = model::ProducerId(id), .epoch = model::ProducerEpoch(0), .base_sequence = model::Sequence(0),
+                        .last_sequence = model::Sequence(0), .transactional = transactional};
+    ProducerTable::Undo undo;
+    table.apply(input, model::Offset(id), model::Offset(id), timestamp, unconfirmed ? &undo : nullptr);
+  };
+  add(1, 1000, false, false);
+  add(2, 1000, true, false);   // open transaction
+  add(3, 1000, false, true);   // unconfirmed
+  add(4, 5000, false, false);
+  EXPECT_EQ(table.expire(3500, 2000), 1U);
+  EXPECT_FALSE(table.entries().contains(model::ProducerId(1)));
+  EXPECT_EQ(table.entries().size(), 3U);
+  for (std::int64_t id = 10; id < 50; ++id) add(id, 10000 - id, false, false);
+  EXPECT_EQ(table.make_room(100), 0U);
+  EXPECT_EQ(table.make_room(43), 6U);
+  EXPECT_TRUE(table.entries().contains(model::ProducerId(2)));
+  EXPECT_TRUE(table.entries().contains(model::ProducerId(3)));
+  EXPECT_FALSE(table.entries().contains(model::ProducerId(4)));
+  EXPECT_FALSE(table.entries().contains(model::ProducerId(49)));
+  EXPECT_TRUE(table.entries().contains(model::ProducerId(10)));
+}
+
+TEST(ProducerTable, MergesDeltasOfObjects) {
+  ProducerTable table;
+  const auto batch_at = [](std::int32_t sequence, std::int64_t offset) {
+    return object::ProducerBatch{.base_sequence = model::Sequence(sequence), .last_sequence = model::Sequence(sequence),
+                                 .base_offset = model::Offset(offset), .last_offset = model::Offset(offset), .max_timestamp = offset};
+  };
+  table.merge({.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(0), .batches = {batch_at(0, 10), batch_at(1, 11)}});
+  table.merge({.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(0),
+               .batches = {batch_at(2, 12), batch_at(3, 13), batch_at(4, 14), batch_at(5, 15)}, .open_transaction_start = model::Offset(14)});
+  const ProducerEntry& entry = table.entries().at(model::ProducerId(1));
+  ASSERT_EQ(entry.batch_count, 5);
+  EXPECT_EQ(entry.batches[0].base_offset, model::Offset(11));
+  EXPECT_EQ(entry.open_transaction_start, model::Offset(14));
+  EXPECT_EQ(entry.last_timestamp, 15);
+  table.merge({.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(1), .batches = {batch_at(0, 20)}});
+  EXPECT_EQ(table.entries().at(model::ProducerId(1)).batch_count, 1);
+  EXPECT_EQ(table.entries().at(model::ProducerId(1)).open_transaction_start, model::Offset(-1));
+}
+
+}  // namespace
+}  // namespace weir::log

@@ -1,0 +1,297 @@
+// Restarts: what the WAL held, own/P, footers, producers and transactions; quarantine; a store that is down at the start.
+#include <gtest/gtest.h>
+
+#include "log/testing/log_fixture.h"
+
+namespace weir::log::testing {
+namespace {
+
+TEST(Restart, ConfirmedRecordsComeBackAtTheirOffsetsInANewEpoch) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    ASSERT_EQ(broker.produce(batch({.value = "a"})).error, Errc::none);
+    ASSERT_EQ(broker.produce(batch({.value = "b"})).error, Errc::none);
+  }
+  Broker broker(cluster);
+  broker.start();
+  EXPECT_EQ(values(broker.read(0)), (Values{"0=a", "1=b"}));
+  EXPECT_EQ(broker.state().epoch, model::LeaderEpoch(1)) << "the epoch moves with the first append";
+  EXPECT_EQ(broker.produce(batch({.value = "c"})).base_offset, model::Offset(2));
+  EXPECT_EQ(broker.state().epoch, model::LeaderEpoch(2));
+  EXPECT_EQ(values(broker.read(0)), (Values{"0=a", "1=b", "2=c"}));
+  const EpochEnd one = cluster.run(broker.log->epoch_end(partition(), model::LeaderEpoch(1)));
+  EXPECT_EQ(one.epoch, model::LeaderEpoch(1));
+  EXPECT_EQ(one.end_offset, model::Offset(2));
+  const EpochEnd two = cluster.run(broker.log->epoch_end(partition(), model::LeaderEpoch(2)));
+  EXPECT_EQ(two.end_offset, model::Offset(3));
+  EXPECT_EQ(cluster.run(broker.log->epoch_end(partition(), model::LeaderEpoch(3))).end_offset, model::Offset(-1));
+}
+
+// An unacknowledged record that landed is found once and kept; the retry is recognised by its sequence.
+TEST(Restart, ALandedRecordIsKeptAndItsRetryRecognised) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    ASSERT_EQ(broker.produce(batch({.producer = 3, .sequence = 0})).error, Errc::none);
+    broker.wal->automatic = false;
+    auto flying = broker.begin_produce(batch({.producer = 3, .sequence = 1, .value = "landed"}));
+    broker.wal->land(0);
+  }
+  Broker broker(cluster);
+  broker.start();
+  EXPECT_EQ(broker.state().high_watermark, model::Offset(2));
+  EXPECT_EQ(broker.produce(batch({.producer = 3, .sequence = 1, .value = "landed"})).base_offset, model::Offset(1));
+  EXPECT_EQ(broker.produce(batch({.producer = 3, .sequence = 2})).base_offset, model::Offset(2));
+}
+
+TEST(Restart, WhatLiesBehindAHoleIsDeadAndFreed) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    ASSERT_EQ(broker.produce(batch({.value = "a"})).error, Errc::none);
+    broker.wal->automatic = false;
+    auto lost = broker.begin_produce(batch({.value = "lost"}));
+    auto behind = broker.begin_produce(batch({.value = "behind"}));
+    broker.wal->land(1);
+  }
+  {
+    Broker broker(cluster);
+    broker.start();
+    EXPECT_EQ(broker.state().high_watermark, model::Offset(1));
+    EXPECT_EQ(broker.wal->live_count(), 1U);
+    EXPECT_EQ(broker.produce(batch({.value = "b"})).base_offset, model::Offset(1));
+  }
+  Broker broker(cluster);
+  broker.start();
+  EXPECT_EQ(values(broker.read(0)), (Values{"0=a", "1=b"}));
+}
+
+TEST(Restart, AMissingAcknowledgedRecordQuarantinesOnlyItsPartition) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic(1, 2);
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_EQ(broker.produce(batch(), partition(1, 0)).error, Errc::none);
+      ASSERT_EQ(broker.produce(batch(), partition(1, 1)).error, Errc::none);
+    }
+    broker.wal->rot(partition(1, 0), model::Offset(1));  // the third record's group states that it was confirmed
+  }
+  Broker broker(cluster);
+  const std::size_t live = broker.wal->live_count();
+  broker.start();
+  EXPECT_TRUE(broker.state(partition(1, 0)).quarantined);
+  EXPECT_EQ(broker.produce(batch(), partition(1, 0)).error, Errc::quarantined);
+  EXPECT_EQ(broker.read(0, 1000, Isolation::read_uncommitted, partition(1, 0)).error, Errc::quarantined);
+  EXPECT_EQ(broker.wal->live_count(), live) << "something of it was freed";
+  EXPECT_EQ(broker.produce(batch(), partition(1, 1)).base_offset, model::Offset(3));
+  EXPECT_EQ(cluster.manual.metrics.gauge(quarantined_partitions, "").value(), 1);
+}
+
+TEST(Restart, UploadedAndUnuploadedPartsConnect) {
+  Cluster cluster;
+  for (std::int64_t round = 0; round < 6; ++round) {
+    Broker broker(cluster);
+    broker.start();
+    if (round == 0) broker.create_topic();
+    Values expected;
+    for (std::int64_t i = 0; i < round * 3; ++i) expected.push_back(fmt::format("{}=r{}", i, i / 3));
+    Values got;
+    while (static_cast<std::int64_t>(got.size()) < round * 3) {
+      const Values some = values(broker.read(static_cast<std::int64_t>(got.size())));
+      ASSERT_FALSE(some.empty()) << "round " << round << " at " << got.size();
+      got.insert(got.end(), some.begin(), some.end());
+    }
+    EXPECT_EQ(got, expected);
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(broker.produce(batch({.value = fmt::format("r{}", round)})).error, Errc::none);
+    if (round % 2 == 1) broker.upload();
+    if (round == 3) EXPECT_EQ(broker.wal->live_count(), 0U);
+  }
+}
+
+TEST(Restart, ProducersSurviveInObjectsAndInTheTail) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    for (int i = 0; i < 7; ++i) ASSERT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = i})).error, Errc::none);
+    broker.upload();
+    for (int i = 7; i < 9; ++i) ASSERT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = i})).error, Errc::none);
+  }
+  {
+    Broker broker(cluster);
+    broker.start();
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 4})).base_offset, model::Offset(4)) << "from the object";
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 8})).base_offset, model::Offset(8)) << "from the tail";
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 3})).error, Errc::out_of_order_sequence) << "older than five";
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 10})).error, Errc::out_of_order_sequence);
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 1, .sequence = 9})).error, Errc::invalid_producer_epoch);
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 9})).base_offset, model::Offset(9));
+    broker.upload();
+  }
+  Broker broker(cluster);
+  broker.start();
+  EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 9})).base_offset, model::Offset(9));
+  EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 3, .sequence = 0})).base_offset, model::Offset(10));
+}
+
+// The upload's delta tells the state at its end, not what was in flight behind it.
+TEST(Restart, AnUploadTellsNothingOfWhatLiesBehindIt) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    for (int i = 0; i < 5; ++i) ASSERT_EQ(broker.produce(batch({.producer = 1, .sequence = i})).error, Errc::none);
+    broker.wal->automatic = false;
+    std::vector<std::shared_ptr<Broker::Produced>> lost;
+    for (int i = 5; i < 10; ++i) lost.push_back(broker.begin_produce(batch({.producer = 1, .sequence = i})));
+    broker.upload();
+  }
+  Broker broker(cluster);
+  broker.start();
+  EXPECT_EQ(broker.state().high_watermark, model::Offset(5));
+  EXPECT_EQ(broker.produce(batch({.producer = 1, .sequence = 4})).base_offset, model::Offset(4));
+  EXPECT_EQ(broker.produce(batch({.producer = 1, .sequence = 6})).error, Errc::out_of_order_sequence);
+  EXPECT_EQ(broker.produce(batch({.producer = 1, .sequence = 5})).base_offset, model::Offset(5));
+}
+
+TEST(Restart, WithTheStoreDownPartitionsWaitAndNothingIsQuarantined) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    ASSERT_EQ(broker.produce(batch({.value = "a"})).error, Errc::none);
+    broker.upload();
+    ASSERT_EQ(broker.produce(batch({.value = "b"})).error, Errc::none);
+  }
+  cluster.store.down = true;
+  Broker broker(cluster);
+  broker.start();
+  EXPECT_FALSE(broker.state().quarantined);
+  EXPECT_EQ(broker.read(0).error, Errc::store_unavailable);
+  auto early = broker.begin_produce(batch({.value = "x"}), partition(), std::chrono::seconds(1));
+  cluster.manual.advance(std::chrono::seconds(2));
+  EXPECT_EQ(early->error(), Errc::not_appended);
+  auto waits = broker.begin_produce(batch({.value = "c"}), partition(), std::chrono::minutes(10));
+  broker.create_topic(2);
+  EXPECT_EQ(broker.produce(batch(), partition(2)).base_offset, model::Offset(0)) << "a new topic needs no footer";
+  cluster.manual.advance(std::chrono::minutes(1));
+  EXPECT_FALSE(waits->outcome);
+  cluster.store.down = false;
+  cluster.manual.advance(std::chrono::seconds(10));
+  EXPECT_EQ(waits->offset(), 2);
+  EXPECT_EQ(values(broker.read(0)).front(), "0=a");
+  EXPECT_EQ(values(broker.read(1)), (Values{"1=b", "2=c"}));
+}
+
+TEST(Restart, ALostObjectQuarantinesWhatItMayHoldAndNothingElse) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic(1);
+    broker.create_topic(2);
+    broker.create_topic(3);  // never written
+    ASSERT_EQ(broker.produce(batch(), partition(1)).error, Errc::none);
+    ASSERT_EQ(broker.produce(batch(), partition(2)).error, Errc::none);
+    broker.upload();
+    ASSERT_EQ(broker.produce(batch(), partition(1)).error, Errc::none);
+    broker.upload();  // the one that is lost
+    const auto lost = cluster.run(cluster.objects.list("", "", {}))->objects;
+    ASSERT_EQ(lost.size(), 2U);
+    ASSERT_EQ(broker.produce(batch(), partition(2)).error, Errc::none);
+    broker.upload();
+    for (const auto& object : cluster.run(cluster.objects.list("", "", {}))->objects) {
+      const auto extents = broker.log->shard(runtime::ShardId(0)).extents(partition(1));
+      if (object.key == extents.at(1).object.key) ASSERT_TRUE(cluster.run(cluster.objects.remove({object.key}, {})));
+    }
+  }
+  Broker broker(cluster);
+  broker.start();
+  cluster.manual.advance(std::chrono::minutes(1));
+  EXPECT_TRUE(broker.state(partition(1)).quarantined);
+  EXPECT_FALSE(broker.state(partition(2)).quarantined) << "a later object continues it";
+  EXPECT_FALSE(broker.state(partition(3)).quarantined) << "it was never written";
+  EXPECT_EQ(broker.produce(batch(), partition(2)).base_offset, model::Offset(2));
+}
+
+TEST(Restart, RecordsOfDeletedTopicsAreFreed) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    for (int i = 0; i < 2; ++i) ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+    // Deleted in the keyspace, then the process dies before the log hears of it.
+    auto topics = cluster.run(broker.meta.load())->topics;
+    ASSERT_TRUE(cluster.run(broker.meta.delete_topic(topics.at("topic-1"))));
+  }
+  Broker broker(cluster);
+  broker.start();
+  EXPECT_EQ(broker.wal->live_count(), 0U);
+  EXPECT_EQ(broker.wal->uploaded_mark(partition()), model::Offset(INT64_MAX));
+}
+
+TEST(Restart, AVoidedRecordStaysVoid) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    ASSERT_EQ(broker.produce(batch({.value = "a"})).error, Errc::none);
+    broker.wal->automatic = false;
+    auto first = broker.begin_produce(batch({.value = "void1"}));
+    auto second = broker.begin_produce(batch({.value = "void2"}));
+    broker.wal->fail(0, base::ErrorKind::io);
+    cluster.manual.advance(std::chrono::seconds(1));
+    auto b = broker.begin_produce(batch({.value = "b"}));
+    broker.wal->land(0);  // void2's bytes reach the device after all
+    broker.wal->land(1);
+  }
+  Broker broker(cluster);
+  broker.start();
+  EXPECT_EQ(values(broker.read(0)), (Values{"0=a", "1=b"}));
+  EXPECT_EQ(broker.wal->live_count(), 2U);
+}
+
+TEST(Statements, AreMadeWhileNeededAndNoLonger) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic(1, 2);
+  ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+  const auto collect = [&] {
+    std::vector<wal::Statement> statements;
+    broker.log->sinks().front()->collect_statements(statements);
+    return statements;
+  };
+  ASSERT_EQ(collect().size(), 1U) << "its high watermark is stated by no group yet";
+  EXPECT_EQ(collect().front().high_watermark, model::Offset(1));
+  broker.wal->automatic = false;
+  ASSERT_TRUE(cluster.run(broker.wal->flush_statements()));
+  ASSERT_EQ(collect().size(), 1U) << "it stays until a group that holds it has completed";
+  broker.wal->complete_all();
+  cluster.manual.drain();
+  EXPECT_TRUE(collect().empty());
+  auto next = broker.begin_produce(batch());
+  broker.wal->complete_all();
+  cluster.manual.drain();
+  EXPECT_EQ(collect().size(), 1U);
+  broker.upload();
+  EXPECT_TRUE(collect().empty()) << "uploaded: no statement is needed";
+  EXPECT_EQ(broker.wal->uploaded_mark(partition()), model::Offset(2));
+}
+
+}  // namespace
+}  // namespace weir::log::testing

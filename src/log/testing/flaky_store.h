@@ -1,0 +1,43 @@
+// log/testing/flaky_store.h: passes calls on to another store, or fails the reads while it is told to.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "store/store.h"
+
+namespace weir::log::testing {
+
+class FlakyStore final : public store::ObjectStore {
+ public:
+  explicit FlakyStore(store::ObjectStore& inner) : inner_(inner) {}
+  bool down = false;
+  std::size_t get_count = 0;
+
+  runtime::Task<base::Result<void>> put(std::string key, bytes::BufferList body, store::PutOptions options) override {
+    if (down) co_return base::fail(base::ErrorKind::retry, "the store is down");
+    co_return co_await inner_.put(std::move(key), std::move(body), options);
+  }
+  runtime::Task<base::Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
+                                                 store::GetOptions options) override {
+    ++get_count;
+    if (down) co_return base::fail(base::ErrorKind::retry, "the store is down");
+    co_return co_await inner_.get(std::move(key), offset_bytes, size_bytes, options);
+  }
+  runtime::Task<base::Result<store::ObjectInfo>> head(std::string key, store::GetOptions options) override {
+    co_return co_await inner_.head(std::move(key), options);
+  }
+  runtime::Task<base::Result<void>> remove(std::vector<std::string> keys, store::GetOptions options) override {
+    co_return co_await inner_.remove(std::move(keys), options);
+  }
+  runtime::Task<base::Result<store::ListPage>> list(std::string prefix, std::string start_after, store::GetOptions options) override {
+    co_return co_await inner_.list(std::move(prefix), std::move(start_after), options);
+  }
+  [[nodiscard]] std::string description() const override { return "flaky " + inner_.description(); }
+  runtime::Task<void> stop() override { co_await inner_.stop(); }
+
+ private:
+  store::ObjectStore& inner_;
+};
+
+}  // namespace weir::log::testing
