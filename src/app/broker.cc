@@ -259,6 +259,16 @@ Task<bool> Broker::stop(Progress progress) {
   co_return everything_uploaded;
 }
 
+// A session whose WAL nothing needs leaves no file and no key: then wal/ may be deleted between a clean stop and the next start.
+Task<void> Broker::drop_unneeded(model::SessionId session) {
+  if (wal_->live_records(session) != 0) co_return;
+  auto dropped = co_await wal_->remove_session(session);
+  if (dropped) dropped = co_await meta_->drop_session(session);
+  if (!dropped && dropped.kind() != base::ErrorKind::not_found) {
+    runtime_.log->warn("app", "a session that nothing needs could not be dropped", {{"session", session.to_string()}, {"error", dropped.error().text}});
+  }
+}
+
 // Ends what was begun, in the opposite order; then, when nothing needs this session's WAL, removes it.
 Task<void> Broker::stop_parts() {
   if (server_) co_await server_->stop(runtime::Reactor::current().now());
@@ -267,12 +277,9 @@ Task<void> Broker::stop_parts() {
   if (log_) co_await log_->stop();
   if (wal_) {
     co_await wal_->stop();
-    if (session_begun_ && sealed_reason_.empty() && wal_->live_records(session_) == 0) {
-      if (auto removed = co_await wal_->remove_session(session_); removed) {
-        if (auto dropped = co_await meta_->drop_session(session_); !dropped) {
-          runtime_.log->warn("app", "the session's key could not be dropped", {{"error", dropped.error().text}});
-        }
-      }
+    if (wal_started_ && sealed_reason_.empty()) {
+      for (const model::SessionId& former : former_) co_await drop_unneeded(former);
+      co_await drop_unneeded(session_);
     }
   }
   if (meta_) meta_->stop();

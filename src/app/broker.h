@@ -68,6 +68,7 @@ class Broker {
   void seal(const std::string& why);
   runtime::Task<void> watch_session();
   runtime::Task<void> stop_parts();
+  runtime::Task<void> drop_unneeded(model::SessionId session);
 
   runtime::Runtime& runtime_;
   config::BrokerConfig config_;

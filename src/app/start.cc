@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <array>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -146,9 +148,50 @@ class Process {
     co_return admin::HttpResponse{.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = doors_.metrics->render()};
   }
 
+  // topic, partition and offset of the query; names need no decoding: Kafka's topic names hold no character that URLs escape.
+  Task<admin::HttpResponse> where(std::string query) {
+    std::map<std::string, std::string> values;
+    while (!query.empty()) {
+      const std::size_t end = std::min(query.find('&'), query.size());
+      const std::size_t equals = std::min(query.find('='), end);
+      values[query.substr(0, equals)] = equals < end ? query.substr(equals + 1, end - equals - 1) : "";
+      query.erase(0, end + 1);
+    }
+    const auto entry = broker_->topics().current()->by_name(values["topic"]);
+    std::int32_t partition = -1;
+    std::int64_t offset = -1;
+    const auto read = [](const std::string& text, auto& number) { std::from_chars(text.data(), text.data() + text.size(), number); };
+    read(values["partition"], partition);
+    read(values["offset"], offset);
+    if (entry == nullptr || partition < 0 || partition >= entry->record.partition_count || offset < 0) {
+      co_return admin::HttpResponse{.status = 404, .body = "no such topic, partition or offset: give topic=, partition= and offset=\n"};
+    }
+    auto found = co_await broker_->log().locate({.topic = entry->record.id, .partition = model::PartitionIndex(partition)}, model::Offset(offset));
+    if (!found) co_return admin::HttpResponse{.status = 503, .body = found.error().text + "\n"};
+    if (!*found) co_return admin::HttpResponse{.status = 404, .body = "the partition does not have this offset\n"};
+    co_return admin::HttpResponse{.status = 200, .content_type = "text/plain; charset=utf-8", .body = location_text(**found, values["format"] == "json")};
+  }
+
+  static std::string location_text(const log::Location& at, bool json) {
+    constexpr std::array<const char*, 3> kinds = {"memory", "wal", "object"};
+    const char* kind = kinds[static_cast<std::size_t>(at.kind)];
+    std::string text = json ? fmt::format(R"({{"kind":"{}","base_offset":{},"end_offset":{})", kind, at.base_offset.value(), at.end_offset.value())
+                            : fmt::format("{}: offsets {} to {}", kind, at.base_offset.value(), at.end_offset.value() - 1);
+    if (at.place) {
+      text += fmt::format(fmt::runtime(json ? R"(,"wal_lsn":{},"wal_segment":{},"wal_position":{},"bytes":{})" : ", WAL LSN {}, segment {}, position {}, {} bytes"),
+                          at.place->lsn.value(), at.place->segment, at.place->offset_bytes, at.place->length_bytes);
+    }
+    if (at.object) {
+      text += fmt::format(fmt::runtime(json ? R"(,"object":"{}","key":"{}","position":{},"bytes":{})" : ", object {}, key {}, position {}, {} bytes"),
+                          at.object->to_string(), at.object_key, at.position, at.size_bytes);
+    }
+    return text + (json ? "}\n" : "\n");
+  }
+
   Task<base::Result<void>> serve_admin() {
     admin_ = std::make_unique<admin::HttpServer>(
         doors_, std::map<std::string, admin::Handler>{{"/metrics", [this](const admin::HttpRequest&) { return metrics(); }},
+                                                      {"/v1/storage/where", [this](const admin::HttpRequest& request) { return where(request.query); }},
                                                       {"/v1/status/live", [](const admin::HttpRequest&) { return live(); }},
                                                       {"/v1/status/ready", [this](const admin::HttpRequest&) { return ready(); }}});
     for (const config::AdminListener& listener : config_.admin_listeners) {
