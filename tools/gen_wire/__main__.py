@@ -19,6 +19,10 @@ import testing
 def write(out, name, text):
     path = os.path.join(out, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return  # the old time stands: nothing that includes it is compiled again
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 

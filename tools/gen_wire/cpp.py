@@ -244,8 +244,14 @@ def decode_field(body, field, message):
     if not field.can_be_null:
         return body.add(f"decode_{field.type}(reader, version, {target});")
     present = "true" if test == "false" else f"!{test} || reader.get_struct_presence()" if test != "true" else "reader.get_struct_presence()"
-    body.add(f"if ({present}) decode_{field.type}(reader, version, {target}.emplace());")
-    return body.add(f"else {target} = std::nullopt;")
+    # Not emplace(): inside the enclosing class the nested struct's initialisers are not yet known to std::optional.
+    body.open(f"if ({present}) {{")
+    body.add(f"{target} = {message.name}::{field.type}{{}};")
+    body.add(f"decode_{field.type}(reader, version, *{target});")
+    body.close("} else {")
+    body.level += 1
+    body.add(f"{target} = std::nullopt;")
+    return body.close()
 
 
 def decode_tags(body, struct, message):

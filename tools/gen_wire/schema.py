@@ -73,7 +73,7 @@ class Field:
 
 class Struct:
     def __init__(self, name):
-        self.name, self.fields = name, []
+        self.name, self.fields, self.versions = name, [], None
 
 
 class Message:
@@ -134,14 +134,14 @@ class Parser:
                 suffix = {"request": "Request", "response": "Response", "body": ""}[word]
                 message = Message(api.name + suffix, word, api)
                 message.prose, prose = " ".join(prose), []
-                self.fields(message, message.root, 2, api.versions, 1)
+                self.fields(message, message.root, 2, 1)
                 api.messages.append(message)
             else:
                 self.error(f"'{word}' is not known here")
         self.check(api)
         return api
 
-    def fields(self, message, struct, indent, parent_versions, depth):
+    def fields(self, message, struct, indent, depth):
         if depth > STRUCT_DEPTH_MAX:
             self.error("structs are nested too deeply")
         last = None
@@ -161,24 +161,24 @@ class Parser:
                 if last is None or last.wire or any(known.name == last.type for known in message.structs):
                     self.error("deeper lines may only follow the first use of a struct")
                 inner = Struct(last.type)
-                self.fields(message, inner, width, last.versions, depth + 1)
+                self.fields(message, inner, width, depth + 1)
                 message.structs.append(inner)
                 last.struct = inner
                 continue
             self.at += 1
-            last = self.field(message, line.strip(), parent_versions)
+            last = self.field(message, line.strip())
             struct.fields.append(last)
 
-    def field(self, message, text, parent_versions):
+    def field(self, message, text):
         match = FIELD.fullmatch(text)
         if not match:
             self.error(f"not a field: {text}")
         field = Field()
         field.name, field.type, field.array = match["name"], match["type"], match["array"] is not None
-        field.versions, field.prose = parent_versions, (match["prose"] or "").strip()
+        field.versions, field.prose = message.api.versions, (match["prose"] or "").strip()
         rest = match["rest"].split()
         if rest and rest[0][0].isdigit():
-            field.versions = Versions.parse(rest.pop(0)) & parent_versions
+            field.versions = Versions.parse(rest.pop(0)) & message.api.versions
         while rest:
             word = rest.pop(0)
             if word == "tag":
@@ -207,6 +207,7 @@ class Parser:
         api.flexible = api.flexible & api.versions
         for message in api.messages:
             message.flexible = api.flexible
+            narrow(message)
             for struct in message.structs + [message.root]:
                 names = set()
                 for field in struct.fields:
@@ -224,6 +225,21 @@ class Parser:
                     self.error(f"{struct.name}: a tag number stands twice")
 
 
+def narrow(message):
+    """A struct's fields exist at most where the struct does: in the union of the versions of the fields that hold it."""
+    for struct in [message.root] + message.structs[::-1]:  # a struct stands before everything that holds it
+        span = message.versions
+        if struct is not message.root:
+            holders = [f.versions for outer in message.structs + [message.root] for f in outer.fields if f.struct is struct]
+            span = Versions(min(v.first for v in holders), max(v.last for v in holders))
+        struct.versions = span
+        for field in struct.fields:
+            field.versions &= span
+            field.nullable &= span
+            if not field.versions:
+                raise SchemaError(f"{message.name}.{struct.name}.{field.name} is in no version in which its struct is")
+
+
 def load(path):
     with open(path, encoding="utf-8") as file:
         return Parser(path, file.read()).parse()
@@ -232,8 +248,7 @@ def load(path):
 def wire_bytes_min(struct, message):
     """The fewest bytes that one struct takes in any version: what an array's count is checked against."""
     best = None
-    span = message.versions
-    for version in range(span.first, span.last + 1):
+    for version in range(struct.versions.first, struct.versions.last + 1):
         flexible = message.is_flexible(version)
         total = 1 if flexible else 0
         present = False

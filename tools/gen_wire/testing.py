@@ -1,7 +1,7 @@
 """Emits random messages, coverage of fields by version, and a type-erased codec per message, for tests, fuzzing and simulation."""
 
 import cpp
-from schema import OPEN_END, Versions
+from schema import OPEN_END
 
 SEEN_EMPTY = {"string", "bytes", "records"}
 
@@ -59,7 +59,8 @@ def random_value(field, message, body, target):
         body.close()
     elif not field.wire:
         if field.can_be_null:
-            body.add(f"random_{field.type}(random, version, {target}.emplace());")
+            body.add(f"{target} = {message.name}::{field.type}{{}};")
+            body.add(f"random_{field.type}(random, version, *{target});")
         else:
             body.add(f"random_{field.type}(random, version, {target});")
     else:
@@ -139,18 +140,10 @@ def cover_struct(struct, message, facts):
             f"{body.text()}}}\n\n")
 
 
-def reach(struct, message):
-    """The versions in which the struct occurs."""
-    if struct is message.root:
-        return message.versions
-    spans = [f.versions & reach(outer, message) for outer in message.structs + [message.root] for f in outer.fields if f.struct is struct]
-    return Versions(min(s.first for s in spans), max(s.last for s in spans))
-
-
 def fact_line(path, field, message):
     if field is None:
         struct = next(s for s in message.structs + [message.root] if path == f"{s.name}.unknown_tags")
-        span = message.flexible & reach(struct, message)
+        span = message.flexible & struct.versions
         return f'    {{"{path}", {span.first}, {span.last}, 1, 0, Seen::unknown_tag}},\n'
     seen = " | ".join(f"Seen::{name}" for name in classes(field, message)) or "0"
     span, null = field.versions & message.versions, field.nullable & message.versions

@@ -21,6 +21,9 @@ namespace weir::wire::testing {
 enum class Shape : std::uint8_t { defaults, nulls, empties, maxima, minima, mixed };
 inline constexpr Shape all_shapes[] = {Shape::defaults, Shape::nulls, Shape::empties, Shape::maxima, Shape::minima, Shape::mixed};
 
+/// How many messages of a shape show all that it can: one per depth of long arrays, and most where chance does the work.
+inline constexpr std::uint64_t seeds_of(Shape shape) { return shape == Shape::mixed ? 14 : shape == Shape::minima ? 4 : 6; }
+
 /// A count or length whose compact form needs more than one byte.
 inline constexpr std::size_t long_length = 130;
 /// Arrays nest no deeper; a message of the maxima shape that is not long at any depth has the longest strings instead.

@@ -45,7 +45,6 @@ public class WirePeer {
     static final int LONG_LENGTH = 130;
     /** Arrays nest no deeper; a message that is not long at any depth has the longest strings instead. */
     static final int DEEPEST = 5;
-    static final int SEEDS_PER_SHAPE = 12;
     static final ObjectMapper MAPPER = new ObjectMapper();
     static final JsonNodeFactory NODES = JsonNodeFactory.instance;
 
@@ -140,7 +139,15 @@ public class WirePeer {
 
     // ---- generate
 
-    enum Shape { DEFAULTS, NULLS, EMPTIES, MAXIMA, MINIMA, MIXED }
+    enum Shape {
+        DEFAULTS(6), NULLS(6), EMPTIES(6), MAXIMA(6), MINIMA(4), MIXED(14);
+
+        final int seeds;
+
+        Shape(int seeds) {
+            this.seeds = seeds;
+        }
+    }
 
     /** KINDS lists "name min max" per line: what weir has schemas for. */
     static boolean generate(Path kinds, Path file) throws Exception {
@@ -150,7 +157,7 @@ public class WirePeer {
                 Kind kind = Kind.of(parts[0]);
                 for (short version = Short.parseShort(parts[1]); version <= Short.parseShort(parts[2]); ++version) {
                     for (Shape shape : Shape.values()) {
-                        for (int seed = 0; seed < SEEDS_PER_SHAPE; ++seed) one(out, parts[0], kind, version, shape, seed);
+                        for (int seed = 0; seed < shape.seeds; ++seed) one(out, parts[0], kind, version, shape, seed);
                     }
                 }
             }

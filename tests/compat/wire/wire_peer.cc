@@ -18,7 +18,6 @@
 namespace weir::wire::testing {
 namespace {
 
-constexpr std::uint64_t seeds_per_shape = 12;
 constexpr int failures_shown_max = 20;
 
 std::string to_hex(bytes::Bytes data) {
@@ -48,7 +47,7 @@ int generate() {
   for (const Codec* codec : all_codecs()) {
     for (std::int16_t version = codec->version_min; version <= codec->version_max; ++version) {
       for (const Shape shape : all_shapes) {
-        for (std::uint64_t seed = 0; seed < seeds_per_shape; ++seed) {
+        for (std::uint64_t seed = 0; seed < seeds_of(shape); ++seed) {
           const bool tags = seed % 2 == 1 && version >= codec->flexible_min;
           print_line(std::cout, *codec, version, codec->random(seed, shape, tags, version));
         }
