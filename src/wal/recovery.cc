@@ -15,6 +15,8 @@ using base::ErrorKind;
 
 namespace {
 constexpr std::string_view volume_name = "VOLUME";
+constexpr base::Duration lingering_write_max = std::chrono::seconds(30);       // a device may stall this long and not be dead
+constexpr base::Duration lingering_write_look = std::chrono::milliseconds(10);
 
 std::string describe_ids(const model::ClusterId& found, const model::ClusterId& ours) {
   return fmt::format("belongs to cluster {}, this broker's is {}: point weir.wal at this cluster's own directory", found.to_string(),
@@ -136,7 +138,14 @@ runtime::Task<base::Result<std::unique_ptr<Recovery::Found>>> Recovery::open_seg
 
 runtime::Task<base::Result<void>> Recovery::check_segment(Found& found, RegisteredWal wal, std::uint32_t number) {
   SegmentFile& segment = *found.file;
+  // The volume's own lock is free, so its holder is gone; but a kill leaves writes in the kernel's hands, and an io_uring write keeps
+  // the file, and so its lock, until it has ended. Waiting for the lock is waiting for those writes.
+  const base::MonoTime patience = runtime::Reactor::current().now() + lingering_write_max;
   auto locked = co_await segment.file->try_lock();
+  while (locked && !*locked && runtime::Reactor::current().now() < patience) {
+    (void)co_await runtime::sleep_for(lingering_write_look);
+    locked = co_await segment.file->try_lock();
+  }
   if (!locked) co_return base::with_context("locking " + segment.path, locked.error());
   if (!*locked) co_return base::fail(ErrorKind::exists, segment.path + " is locked: another weir is still running on this data directory");
   auto size = co_await segment.file->size();
