@@ -1,0 +1,40 @@
+// upkeep/core/garbage.h: what may be deleted: objects of which nothing is readable any more, and names that nothing references.
+// Pure. Contract:   both judge by proof, never by absence of a mention alone: an object is dead only when its own footer says
+// that every
+//             entry is below its log start or of a deleted topic; a name is an orphan only when nobody can commit it any more.
+// Tests:      upkeep/core/garbage_test.cc.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "model/ids.h"
+#include "object/format.h"
+#include "object/object_key.h"
+
+namespace weir::upkeep {
+
+/// What the keyspace says is alive. Must have been read after the object was listed: a topic that is missing here existed when
+/// the object was committed, so it has been deleted since.
+struct LiveData {
+  std::set<model::TopicId> topics;
+  std::map<model::TopicPartition, model::Offset> log_start;  ///< missing = 0
+};
+
+[[nodiscard]] bool is_dead(const object::Footer& footer, const LiveData& live);
+
+/// What the keyspace says about names. Sessions and references must have been read after the name was listed.
+struct NamesView {
+  model::ClusterId cluster;
+  std::uint64_t incarnation = 0;
+  model::SessionId own_session;
+  model::CommitNumber own_last_commit;   ///< read before the listing
+  std::set<model::SessionId> unsealed;   ///< live or sealing
+  std::set<model::ObjectId> referenced;  ///< by obj/ or gc/
+};
+
+/// Nothing references the name, and nobody can any more: its session is sealed (or gone), or it is our own and its commit
+/// number went to another object. Names of another incarnation are never ours to sweep.
+[[nodiscard]] bool is_orphan(const object::ObjectKey& name, const NamesView& view);
+
+}  // namespace weir::upkeep

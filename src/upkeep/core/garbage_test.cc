@@ -1,0 +1,71 @@
+#include "upkeep/core/garbage.h"
+
+#include <gtest/gtest.h>
+
+namespace weir::upkeep {
+namespace {
+
+template <class Id>
+Id id(std::uint64_t n) {
+  return Id{model::Uuid::from_random(7, n)};
+}
+model::TopicPartition partition(std::uint64_t topic, std::int32_t index) {
+  return {.topic = id<model::TopicId>(topic), .partition = model::PartitionIndex(index)};
+}
+object::PartitionEntry entry(std::uint64_t topic, std::int32_t index, std::int64_t end) {
+  object::PartitionEntry made;
+  made.partition = partition(topic, index);
+  made.end_offset = model::Offset(end);
+  return made;
+}
+
+TEST(Garbage, AnObjectIsDeadOnlyWhenEveryEntryIs) {
+  object::Footer footer;
+  footer.entries = {entry(1, 0, 10), entry(2, 0, 20)};
+  LiveData live{.topics = {id<model::TopicId>(1), id<model::TopicId>(2)}};
+  EXPECT_FALSE(is_dead(footer, live)) << "no log start stated: it is 0";
+  live.log_start[partition(1, 0)] = model::Offset(10);
+  EXPECT_FALSE(is_dead(footer, live));
+  live.log_start[partition(2, 0)] = model::Offset(19);
+  EXPECT_FALSE(is_dead(footer, live)) << "one record is still readable";
+  live.log_start[partition(2, 0)] = model::Offset(20);
+  EXPECT_TRUE(is_dead(footer, live));
+  live.log_start.erase(partition(2, 0));
+  live.topics.erase(id<model::TopicId>(2));
+  EXPECT_TRUE(is_dead(footer, live)) << "its topic is deleted";
+}
+
+TEST(Garbage, OrphansTable) {
+  const NamesView view{.cluster = id<model::ClusterId>(1),
+                       .incarnation = 3,
+                       .own_session = id<model::SessionId>(1),
+                       .own_last_commit = model::CommitNumber(5),
+                       .unsealed = {id<model::SessionId>(1), id<model::SessionId>(2)},
+                       .referenced = {id<model::ObjectId>(100)}};
+  const object::ObjectKey base{.cluster = view.cluster,
+                               .incarnation = 3,
+                               .session = id<model::SessionId>(9),
+                               .commit = model::CommitNumber(1),
+                               .id = id<model::ObjectId>(50)};
+  const auto with = [&](auto change) {
+    object::ObjectKey name = base;
+    change(name);
+    return is_orphan(name, view);
+  };
+  EXPECT_TRUE(is_orphan(base, view)) << "a session that is gone";
+  EXPECT_FALSE(with([](object::ObjectKey& n) { n.id = id<model::ObjectId>(100); })) << "referenced";
+  EXPECT_FALSE(with([](object::ObjectKey& n) { n.incarnation = 2; })) << "of before a restore";
+  EXPECT_FALSE(with([](object::ObjectKey& n) { n.cluster = id<model::ClusterId>(2); }));
+  EXPECT_FALSE(with([](object::ObjectKey& n) { n.session = id<model::SessionId>(2); })) << "a live session cleans its own";
+  EXPECT_FALSE(with([](object::ObjectKey& n) {
+    n.session = id<model::SessionId>(1);
+    n.commit = model::CommitNumber(6);
+  })) << "ours, on its way";
+  EXPECT_TRUE(with([](object::ObjectKey& n) {
+    n.session = id<model::SessionId>(1);
+    n.commit = model::CommitNumber(5);
+  })) << "ours, its number went to another object";
+}
+
+}  // namespace
+}  // namespace weir::upkeep

@@ -1,0 +1,26 @@
+// upkeep/metrics_decl.h: what retention, garbage collection and the sweep count; docs/metrics.md is made from these.
+#pragma once
+
+#include "runtime/metrics.h"
+
+namespace weir::upkeep {
+
+using runtime::MetricKind;
+
+inline constexpr runtime::MetricDecl metric_retention_moves{"weir_upkeep_retention_moves_total", MetricKind::counter,
+                                                            "Log starts that retention has raised"};
+inline constexpr runtime::MetricDecl metric_unlinked{"weir_upkeep_unlinked_objects_total", MetricKind::counter,
+                                                     "Objects of which nothing is readable any more, unlinked"};
+inline constexpr runtime::MetricDecl metric_deleted{"weir_upkeep_deleted_objects_total", MetricKind::counter,
+                                                    "Unlinked objects deleted from the store"};
+inline constexpr runtime::MetricDecl metric_garbage{"weir_upkeep_garbage_objects", MetricKind::gauge,
+                                                    "Unlinked objects that wait for their deletion"};
+inline constexpr runtime::MetricDecl metric_orphans{"weir_upkeep_orphans_deleted_total", MetricKind::counter,
+                                                    "Objects that no commit references, deleted from the store"};
+inline constexpr runtime::MetricDecl metric_failures{"weir_upkeep_failures_total", MetricKind::counter,
+                                                     "Rounds of upkeep that failed; they are repeated"};
+
+inline const runtime::DeclaredMetrics declared_metrics({&metric_retention_moves, &metric_unlinked, &metric_deleted,
+                                                        &metric_garbage, &metric_orphans, &metric_failures});
+
+}  // namespace weir::upkeep

@@ -1,0 +1,177 @@
+#include "upkeep/upkeep.h"
+
+#include <algorithm>
+
+#include "runtime/submit.h"
+#include "upkeep/metrics_decl.h"
+#include "upkeep/upkeep_impl.h"
+
+namespace weir::upkeep {
+
+using base::ErrorKind;
+using runtime::Task;
+
+namespace {
+/// Garbage is looked at this many times within garbage_wait.
+constexpr int garbage_looks_per_wait = 5;
+}  // namespace
+
+LogDoor LogDoor::of(log::Log& log, std::size_t shard_count) {
+  LogDoor door;
+  for (std::size_t i = 0; i < shard_count; ++i) {
+    door.shards.push_back(&log.shard(runtime::ShardId(static_cast<std::uint32_t>(i))));
+  }
+  door.raise_log_start = [&log](model::TopicPartition partition, model::Offset to) {
+    return log.raise_log_start(partition, to);
+  };
+  door.state = [&log](model::TopicPartition partition) { return log.state(partition); };
+  return door;
+}
+
+UpkeepImpl::UpkeepImpl(Doors doors, LogDoor log, Naming naming, ConfigOf config_of, Options options)
+    : doors_(doors),
+      log_(std::move(log)),
+      naming_(naming),
+      config_of_(std::move(config_of)),
+      options_(options),
+      cells_{.retention_moves = doors.runtime.metrics->counter(metric_retention_moves),
+             .unlinked = doors.runtime.metrics->counter(metric_unlinked),
+             .deleted = doors.runtime.metrics->counter(metric_deleted),
+             .garbage = doors.runtime.metrics->gauge(metric_garbage),
+             .orphans = doors.runtime.metrics->counter(metric_orphans),
+             .failures = doors.runtime.metrics->counter(metric_failures)} {
+  ENSURE(log_.shards.size() == doors_.runtime.shards.size(), "{} shards of {}", log_.shards.size(),
+         doors_.runtime.shards.size());
+}
+
+void UpkeepImpl::start() { scope_.spawn("upkeep", run()); }
+
+void UpkeepImpl::kick() {
+  kicked_ = true;
+  wake_.pulse();
+}
+
+Task<void> UpkeepImpl::stop() { co_await scope_.stop(); }
+
+bool UpkeepImpl::failed(std::string_view job, const Done& done) {
+  if (done) return false;
+  if (done.kind() == ErrorKind::fenced) {
+    doors_.runtime.log->error("upkeep", "this session is sealed; upkeep ends", {{"job", job}, {"error", done.error().text}});
+    return true;
+  }
+  if (scope_.stopping()) return false;
+  cells_.failures.add();
+  doors_.runtime.log->warn("upkeep", "a round failed; it is repeated at the next interval",
+                           {{"job", job}, {"kind", to_string(done.kind())}, {"error", done.error().text}});
+  return false;
+}
+
+Task<void> UpkeepImpl::run() {
+  // The first rounds wait an interval: at start the log may still be fetching footers, and nothing here is urgent.
+  retention_due_ = now() + options_.retention_interval;
+  garbage_due_ = now() + options_.garbage_wait / garbage_looks_per_wait;
+  sweep_due_ = now() + options_.garbage_wait;
+  bool ended = false;
+  while (!scope_.stopping() && !ended) {
+    if (!kicked_) co_await wake_.wait(std::min({retention_due_, garbage_due_, sweep_due_}), &scope_.stop_token());
+    if (scope_.stopping()) break;
+    if (std::exchange(kicked_, false) || now() >= retention_due_) {
+      retention_due_ = now() + options_.retention_interval;
+      co_await retain();
+      ended = failed("unlink", co_await unlink_dead());
+      garbage_due_ = now();
+    }
+    if (!ended && now() >= garbage_due_) {
+      garbage_due_ = now() + options_.garbage_wait / garbage_looks_per_wait;
+      ended = failed("garbage", co_await delete_garbage());
+    }
+    if (!ended && now() >= sweep_due_) {
+      ended = failed("sweep", co_await sweep());
+      // What was seen for the first time is looked at again as soon as it may go.
+      sweep_due_ = now() + (orphans_seen_.empty() ? options_.sweep_interval : options_.garbage_wait);
+    }
+  }
+}
+
+Task<std::vector<model::TopicPartition>> UpkeepImpl::partitions_of(std::size_t shard) {
+  log::Shard* at = log_.shards[shard];
+  co_return co_await runtime::submit_to(*doors_.runtime.shards[shard], [at] { return at->partitions(); });
+}
+
+Task<std::vector<PartitionExtents>> UpkeepImpl::extents_of(std::size_t shard, std::vector<model::TopicPartition>& all,
+                                                           std::size_t& next) {
+  const std::size_t to = std::min(all.size(), next + partitions_per_turn_max);
+  const std::span<const model::TopicPartition> part(all.data() + next, to - next);
+  next = to;
+  log::Shard* at = log_.shards[shard];
+  co_return co_await runtime::submit_to(*doors_.runtime.shards[shard], [at, part] {
+    std::vector<PartitionExtents> out;
+    for (const model::TopicPartition& partition : part) {
+      PartitionExtents copy{.partition = partition};
+      for (const log::Shard::Extent& extent : at->extents(partition)) {
+        copy.objects.push_back(extent.object.id);
+        copy.extents.push_back({.end_offset = extent.end_offset,
+                                .payload_bytes = extent.payload_bytes,
+                                .max_timestamp = extent.max_timestamp,
+                                .created_ms = extent.object.created_ms});
+      }
+      if (!copy.extents.empty()) out.push_back(std::move(copy));
+    }
+    return out;
+  });
+}
+
+Task<std::optional<UpkeepImpl::Raise>> UpkeepImpl::retention_of(PartitionExtents partition, base::WallMs now_ms) {
+  const std::optional<model::TopicConfig> config = config_of_(partition.partition.topic);
+  if (!config) co_return std::nullopt;
+  std::uint64_t tail_bytes = 0;
+  if (config->cleanup_delete && config->retention_bytes >= 0) {
+    const base::Result<log::PartitionState> state = co_await log_.state(partition.partition);
+    if (!state) co_return std::nullopt;  // moved or deleted meanwhile
+    tail_bytes = state->tail_bytes;
+  }
+  const std::optional<model::Offset> to = retention_point(partition.extents, tail_bytes, *config, now_ms);
+  if (!to) co_return std::nullopt;
+  co_return Raise{.partition = partition.partition, .to = *to};
+}
+
+Task<void> UpkeepImpl::raise_worker(UpkeepImpl* self, std::vector<Raise>* raises, std::size_t* next) {
+  while (*next < raises->size() && !self->scope_.stopping()) {
+    const Raise raise = (*raises)[(*next)++];
+    const log::Errc errc = co_await self->log_.raise_log_start(raise.partition, raise.to);
+    if (errc == log::Errc::none) {
+      self->cells_.retention_moves.add();
+    } else if (errc != log::Errc::unknown_partition) {
+      self->doors_.runtime.log->warn("upkeep", "retention could not raise a log start; it is tried again",
+                                     {{"topic", raise.partition.topic.to_string()},
+                                      {"partition", raise.partition.partition.value()},
+                                      {"error", to_string(errc)}});
+    }
+  }
+}
+
+Task<void> UpkeepImpl::retain() {
+  const base::WallMs now_ms = trusted_now(runtime::Reactor::current().wall_now_ms(), doors_.store.now_ms());
+  for (std::size_t shard = 0; shard < log_.shards.size(); ++shard) {
+    std::vector<model::TopicPartition> all = co_await partitions_of(shard);
+    for (std::size_t next = 0; next < all.size() && !scope_.stopping();) {
+      std::vector<Raise> raises;
+      for (PartitionExtents& partition : co_await extents_of(shard, all, next)) {
+        const std::optional<Raise> raise = co_await retention_of(std::move(partition), now_ms);
+        if (raise) raises.push_back(*raise);
+      }
+      std::size_t at = 0;
+      runtime::Scope workers;
+      for (std::size_t i = 0; i < std::min(raises.size(), raises_inflight_max); ++i) {
+        workers.spawn("raise log start", raise_worker(this, &raises, &at));
+      }
+      co_await workers.join();
+    }
+  }
+}
+
+std::unique_ptr<Upkeep> make_upkeep(Doors doors, LogDoor log, Naming naming, ConfigOf config_of, Options options) {
+  return std::make_unique<UpkeepImpl>(doors, std::move(log), naming, std::move(config_of), options);
+}
+
+}  // namespace weir::upkeep

@@ -1,0 +1,79 @@
+// upkeep/upkeep.h: retention, garbage and the sweep of orphans: one loop on shard 0, one job at a time.
+// Why:        space is freed by whole objects; an object is deleted last, long after the last reader could have begun (P4).
+// Place:      L6, one per broker (later: the controller's). Called by app; kick() by api through app.
+// Contract:   protocols.md, 7. Retention raises log starts through the log (durable first). An object whose footer proves it
+// dead is
+//             unlinked (obj/ -> gc/), deleted garbage_wait after *this* process first saw gc/, then gc/ is dropped. Names under
+//             the cluster's prefix that no commit references and none can any more are deleted garbage_wait after they were
+//             first seen.
+// Invariants: nothing is deleted in the store that obj/ references (by the order of reads, see garbage.h).
+// Failure:    everything is idempotent and repeated; the store or keyspace down costs space, never data. Session sealed: it
+// stops. Limits:     Options; footers_per_round_max, orphans_seen_max below. Tests:      upkeep/upkeep_test.cc,
+// upkeep/core/*_test.cc, sim.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "log/log.h"
+#include "meta/meta.h"
+#include "model/topic_config.h"
+#include "runtime/runtime.h"
+#include "store/store.h"
+
+namespace weir::upkeep {
+
+/// Footers read to prove objects dead, in one round; the rest waits for the next.
+inline constexpr std::size_t footers_per_round_max = 1000;
+/// Names that wait for garbage_wait before they are swept; the rest waits for the next sweep.
+inline constexpr std::size_t orphans_seen_max = 10000;
+/// Log starts raised at the same time: they share the keyspace's commits.
+inline constexpr std::size_t raises_inflight_max = 16;
+/// Partitions looked at in one turn of a shard.
+inline constexpr std::size_t partitions_per_turn_max = 64;
+
+struct Options {
+  base::Duration retention_interval = std::chrono::minutes(5);  ///< log.retention.check.interval.ms
+  base::Duration garbage_wait = std::chrono::minutes(5);        ///< G: above any request's deadline plus the view's lag
+  base::Duration sweep_interval =
+      std::chrono::hours(1);  ///< each lists the cluster's names: one request per 1,000, 16 at least
+  base::Duration store_deadline = std::chrono::seconds(30);  ///< of one request
+};
+
+struct Naming {
+  model::ClusterId cluster;
+  std::uint64_t incarnation = 1;
+};
+
+/// What upkeep needs of the log.
+struct LogDoor {
+  std::vector<log::Shard*> shards;  ///< in shard order
+  std::function<runtime::Task<log::Errc>(model::TopicPartition, model::Offset)> raise_log_start;
+  std::function<runtime::Task<base::Result<log::PartitionState>>(model::TopicPartition)> state;
+  static LogDoor of(log::Log& log, std::size_t shard_count);
+};
+
+struct Doors {
+  runtime::Runtime& runtime;
+  meta::Meta& meta;
+  store::ObjectStore& store;
+};
+
+/// A topic's settings in effect; empty when the topic is not known (any more).
+using ConfigOf = std::function<std::optional<model::TopicConfig>(model::TopicId)>;
+
+/// All calls on shard 0.
+class Upkeep {
+ public:
+  virtual ~Upkeep() = default;
+  virtual void start() = 0;
+  /// A topic or records were deleted, or a retention setting changed: look now instead of at the next interval.
+  virtual void kick() = 0;
+  virtual runtime::Task<void> stop() = 0;
+};
+
+std::unique_ptr<Upkeep> make_upkeep(Doors doors, LogDoor log, Naming naming, ConfigOf config_of, Options options);
+
+}  // namespace weir::upkeep

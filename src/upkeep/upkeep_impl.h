@@ -1,0 +1,81 @@
+// upkeep/upkeep_impl.h: the loop behind upkeep.h. Private to upkeep/.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "runtime/scope.h"
+#include "runtime/sync.h"
+#include "upkeep/core/garbage.h"
+#include "upkeep/core/retention.h"
+#include "upkeep/upkeep.h"
+
+namespace weir::upkeep {
+
+/// The first partition's worth of work for a shard turn: copies of extents, small enough to cross to shard 0.
+struct PartitionExtents {
+  model::TopicPartition partition;
+  std::vector<RetainedExtent> extents;
+  std::vector<model::ObjectId> objects;
+};
+
+class UpkeepImpl final : public Upkeep {
+ public:
+  UpkeepImpl(Doors doors, LogDoor log, Naming naming, ConfigOf config_of, Options options);
+  void start() override;
+  void kick() override;
+  runtime::Task<void> stop() override;
+
+ private:
+  using Done = base::Result<void>;
+  struct Cells {
+    runtime::Counter& retention_moves;
+    runtime::Counter& unlinked;
+    runtime::Counter& deleted;
+    runtime::Gauge& garbage;
+    runtime::Counter& orphans;
+    runtime::Counter& failures;
+  };
+  struct Raise {
+    model::TopicPartition partition;
+    model::Offset to;
+  };
+
+  [[nodiscard]] base::MonoTime now() const { return runtime::Reactor::current().now(); }
+  [[nodiscard]] base::MonoTime request_deadline() const { return now() + options_.store_deadline; }
+  runtime::Task<void> run();
+  /// Logs and counts a failed round; true when this session is sealed and upkeep must end.
+  bool failed(std::string_view job, const Done& done);
+
+  runtime::Task<void> retain();
+  runtime::Task<std::optional<Raise>> retention_of(PartitionExtents partition, base::WallMs now_ms);
+  static runtime::Task<void> raise_worker(UpkeepImpl* self, std::vector<Raise>* raises, std::size_t* next);
+  /// Extents of up to partitions_per_turn_max partitions of a shard, from `next` on, which it moves.
+  runtime::Task<std::vector<PartitionExtents>> extents_of(std::size_t shard, std::vector<model::TopicPartition>& all,
+                                                          std::size_t& next);
+  runtime::Task<std::vector<model::TopicPartition>> partitions_of(std::size_t shard);
+
+  runtime::Task<Done> unlink_dead();
+  runtime::Task<std::set<model::ObjectId>> referenced_by_extents();
+  runtime::Task<base::Result<bool>> proves_dead(const meta::ObjectRecord& object, const LiveData& live);
+  runtime::Task<Done> delete_garbage();
+  runtime::Task<Done> sweep();
+  runtime::Task<base::Result<std::vector<std::string>>> list_names();
+
+  Doors doors_;
+  LogDoor log_;
+  Naming naming_;
+  ConfigOf config_of_;
+  Options options_;
+  Cells cells_;
+  runtime::Scope scope_;
+  runtime::Event wake_;
+  bool kicked_ = false;
+  base::MonoTime retention_due_{};
+  base::MonoTime garbage_due_{};
+  base::MonoTime sweep_due_{};
+  std::map<model::ObjectId, base::MonoTime> garbage_seen_;  ///< since when this process knows of gc/id
+  std::map<std::string, base::MonoTime> orphans_seen_;
+};
+
+}  // namespace weir::upkeep
