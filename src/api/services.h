@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct Services {
   security::Authorizer& authorizer;
   model::ClusterId cluster;
   std::vector<AdvertisedListener> advertised;
+  std::function<void()> space_freed;  ///< a topic was deleted: its objects may go; on shard 0
 };
 
 }  // namespace weir::api

@@ -88,7 +88,9 @@ Task<base::Result<void>> TopicAdmin::remove_here(model::TopicId id) {
   auto removed = co_await services_.meta.delete_topic(entry->record);
   if (!removed) co_return removed;
   co_await services_.topics.erase(id);
-  co_return co_await services_.log.remove_partitions(entry->record);
+  auto gone = co_await services_.log.remove_partitions(entry->record);
+  services_.space_freed();
+  co_return gone;
 }
 
 }  // namespace weir::api

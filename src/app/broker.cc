@@ -143,6 +143,15 @@ Task<base::Result<void>> Broker::serve() {
   upload_options.limits.age = std::chrono::milliseconds(config_.upload_age_ms);
   uploader_ = upload::make_uploader({.runtime = runtime_, .wal = *wal_, .meta = *meta_, .store = store_}, *log_,
                                     {.cluster = cluster_.id, .incarnation = cluster_.incarnation}, upload_options, on_fenced);
+  upkeep::Options upkeep_options;
+  upkeep_options.retention_interval = std::chrono::milliseconds(config_.settings.integer("log.retention.check.interval.ms"));
+  upkeep_ = upkeep::make_upkeep({.runtime = runtime_, .meta = *meta_, .store = store_}, upkeep::LogDoor::of(*log_, runtime_.shards.size()),
+                                {.cluster = cluster_.id, .incarnation = cluster_.incarnation},
+                                [this](model::TopicId id) -> std::optional<model::TopicConfig> {
+                                  const auto entry = topics_->current()->by_id(id);
+                                  return entry == nullptr ? std::nullopt : std::optional(*entry->config);
+                                },
+                                upkeep_options);
   if (store_claimed_) {
     begin_background();
   } else {
@@ -169,7 +178,8 @@ Task<base::Result<void>> Broker::serve() {
   options.connections_max = static_cast<std::uint32_t>(settings.integer("max.connections"));
   options.connections_per_ip_max = static_cast<std::uint32_t>(settings.integer("max.connections.per.ip"));
   services_ = std::make_unique<api::Services>(api::Services{.runtime = runtime_, .log = *log_, .meta = *meta_, .topics = *topics_, .config = config_,
-                                                            .authorizer = *authorizer_, .cluster = cluster_.id, .advertised = std::move(advertised)});
+                                                            .authorizer = *authorizer_, .cluster = cluster_.id, .advertised = std::move(advertised),
+                                                            .space_freed = [this] { upkeep_->kick(); }});
   dispatcher_ = api::make_dispatcher(*services_);
   server_ = std::make_unique<server::Server>(runtime_, *dispatcher_, std::move(options));
   WEIR_CO_TRY(co_await server_->start());
@@ -186,7 +196,8 @@ Task<base::Result<void>> Broker::register_segments(std::uint32_t count) {
 
 void Broker::begin_background() {
   uploader_->start(former_);
-  uploader_started_ = true;
+  upkeep_->start();
+  background_started_ = true;
 }
 
 Task<void> Broker::claim_later() {
@@ -243,7 +254,7 @@ Task<bool> Broker::stop(Progress progress) {
   co_await scope_.stop();
   co_await log_->stop();
   bool everything_uploaded = false;
-  if (uploader_started_ && sealed_reason_.empty()) {
+  if (background_started_ && sealed_reason_.empty()) {
     const upload::FlushOutcome outcome = co_await uploader_->flush(deadline, [progress](std::uint64_t done, std::uint64_t left) {
       progress("uploading what is only in the WAL, bytes", done, done + left);
     });
@@ -273,7 +284,8 @@ Task<void> Broker::drop_unneeded(model::SessionId session) {
 Task<void> Broker::stop_parts() {
   if (server_) co_await server_->stop(runtime::Reactor::current().now());
   co_await scope_.stop();
-  if (uploader_started_) co_await uploader_->stop();
+  if (background_started_) co_await upkeep_->stop();
+  if (background_started_) co_await uploader_->stop();
   if (log_) co_await log_->stop();
   if (wal_) {
     co_await wal_->stop();
@@ -283,7 +295,7 @@ Task<void> Broker::stop_parts() {
     }
   }
   if (meta_) meta_->stop();
-  uploader_started_ = false;
+  background_started_ = false;
 }
 
 }  // namespace weir::app

@@ -21,6 +21,7 @@
 #include "runtime/runtime.h"
 #include "server/server.h"
 #include "store/store.h"
+#include "upkeep/upkeep.h"
 #include "upload/uploader.h"
 
 namespace weir::app {
@@ -80,6 +81,7 @@ class Broker {
   std::unique_ptr<wal::Wal> wal_;
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<upload::Uploader> uploader_;
+  std::unique_ptr<upkeep::Upkeep> upkeep_;
   std::unique_ptr<security::Authorizer> authorizer_;
   std::unique_ptr<api::Services> services_;
   std::unique_ptr<api::Dispatcher> dispatcher_;
@@ -91,7 +93,7 @@ class Broker {
   bool store_claimed_ = false;
   bool recovered_ = false;
   bool wal_started_ = false;
-  bool uploader_started_ = false;
+  bool background_started_ = false;  ///< uploader and upkeep
   std::string sealed_reason_;  ///< set once this session is known to be sealed
 };
 
