@@ -53,6 +53,7 @@ base::Result<core::Entry> read_stored(std::string_view stored_key, std::string_v
 /// The database and what keeps its directory ours; touched by one pool thread at a time.
 struct Handle {
   std::string directory;
+  runtime::Logger* log = nullptr;
   std::unique_ptr<RocksdbDirectory> locked;
   std::unique_ptr<rocksdb::DB> db;
 };
@@ -97,7 +98,7 @@ base::Result<Opened> open_blocking(Handle& handle) {
   Opened opened;
   WEIR_TRY_ASSIGN(opened.notes, handle.locked->check());
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(rocksdb_options(), handle.locked->database(), &db);
+  const auto status = rocksdb::DB::Open(rocksdb_options(handle.log), handle.locked->database(), &db);
   if (!status.ok()) return rocksdb_error("opening the keyspace in " + handle.directory, status);
   handle.db.reset(db);
   WEIR_TRY_ASSIGN(opened.state, read_all(*handle.db));
@@ -158,6 +159,7 @@ class RocksdbJournal final : public Journal {
 runtime::Task<base::Result<std::unique_ptr<LocalKeyspace>>> open_rocksdb_keyspace(runtime::Runtime& runtime, std::string directory) {
   auto handle = std::make_shared<Handle>();
   handle->directory = directory;
+  handle->log = runtime.log;
   auto journal = std::make_unique<RocksdbJournal>(runtime, handle);
   auto state = co_await journal->reopen();
   if (!state) {

@@ -1,12 +1,38 @@
 #include "keyspace/rocksdb_options.h"
 
+#include <rocksdb/env.h>
 #include <rocksdb/table.h>
+
+#include <cstdarg>
+#include <cstdio>
 
 #include "keyspace/rocksdb.h"
 
 namespace weir::keyspace {
+namespace {
 
-rocksdb::Options rocksdb_options() {
+constexpr std::size_t line_bytes_max = 1024;
+
+// RocksDB's own log file stands on the very disk that may be failing, and a build with assertions (Debian's) aborts the process
+// when that file had an error before. So its lines go where the broker's go.
+class ForwardedLog final : public rocksdb::Logger {
+ public:
+  explicit ForwardedLog(runtime::Logger* log) : rocksdb::Logger(rocksdb::InfoLogLevel::WARN_LEVEL), log_(log) {}
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    if (log_ == nullptr) return;
+    char line[line_bytes_max];
+    std::vsnprintf(line, sizeof line, format, arguments);
+    log_->warn("keyspace", "RocksDB reports", {{"text", std::string_view(line)}});
+  }
+
+ private:
+  runtime::Logger* log_;
+};
+
+}  // namespace
+
+rocksdb::Options rocksdb_options(runtime::Logger* log) {
   rocksdb::Options options;
   options.create_if_missing = true;
   options.error_if_exists = false;
@@ -39,8 +65,7 @@ rocksdb::Options rocksdb_options() {
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 1024 * 1024;
+  options.info_log = std::make_shared<ForwardedLog>(log);
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache = true;
   table.checksum = rocksdb::kCRC32c;

@@ -3,9 +3,12 @@
 
 #include <rocksdb/options.h>
 
+#include "runtime/log.h"
+
 namespace weir::keyspace {
 
-/// For opening: strictest recovery, synced and tracked logs, a small footprint.
-[[nodiscard]] rocksdb::Options rocksdb_options();
+/// For opening: strictest recovery, synced and tracked logs, a small footprint. What RocksDB has to say at warn and above goes to
+/// `log` (null: nowhere), which outlives the database.
+[[nodiscard]] rocksdb::Options rocksdb_options(runtime::Logger* log);
 
 }  // namespace weir::keyspace
