@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/../.."
 what=${1:-clients}
 version=4.4.0
+[ "$what" = clients ] || version=4.3.1
 jackson=2.19.0
 dir=$PWD/build/kafka/$what-$version
 

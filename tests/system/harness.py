@@ -34,6 +34,7 @@ class Broker:
         self.process = None
         self.log = self.folder / "broker.log"
         self.prefix = []  # a command in front of the binary
+        self.environment = {}  # over this process's own
 
     @property
     def address(self):
@@ -52,7 +53,8 @@ class Broker:
         assert self.process is None
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.log, "ab") as sink:
-            self.process = subprocess.Popen(self.arguments(), stdout=sink, stderr=sink, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(self.arguments(), stdout=sink, stderr=sink, stdin=subprocess.DEVNULL,
+                                            env={**os.environ, **self.environment})
 
     def start(self):
         self.launch()
