@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "app/metrics_page.h"
 #include "app/start.h"
 #include "cli/commands.h"
 #include "config/broker_config.h"
@@ -126,6 +127,8 @@ int main(int argc, char** argv) {
   version->callback([&] { std::puts((options.format == "json" ? std::string(R"({"version":")") + config::version + "\"}" : std::string("weir ") + config::version).c_str()); });
   CLI::App* page = app.add_subcommand("settings-page", "print docs/settings.md");
   page->callback([] { std::fputs(config::settings_page().c_str(), stdout); });
+  CLI::App* metrics = app.add_subcommand("metrics-page", "print docs/metrics.md");
+  metrics->callback([] { std::fputs(app::metrics_page().c_str(), stdout); });
   // Options are parsed before the callbacks run: the format is known by then.
   app.parse_complete_callback([&options] { options.common.json = options.format == "json"; });
   try {

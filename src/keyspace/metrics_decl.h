@@ -18,4 +18,6 @@ inline constexpr runtime::MetricDecl reopens_total{
     "weir_keyspace_reopens_total", runtime::MetricKind::counter,
     "Attempts to reopen the keyspace after a failed write, by result: ok, failed."};
 
+inline const runtime::DeclaredMetrics keyspace_metrics({&txns_total, &txn_seconds, &writes_total, &reopens_total});
+
 }  // namespace weir::keyspace

@@ -11,4 +11,6 @@ inline constexpr runtime::MetricDecl connections_accepted{"weir_connections_acce
 inline constexpr runtime::MetricDecl connections_refused{"weir_connections_refused_total", runtime::MetricKind::counter,
                                                          "Client connections closed at accept because of max.connections or max.connections.per.ip."};
 
+inline const runtime::DeclaredMetrics server_metrics({&connections_open, &connections_accepted, &connections_refused});
+
 }  // namespace weir::server

@@ -87,4 +87,6 @@ struct WalMetrics {
   runtime::Counter& segment_headers_damaged;
 };
 
+inline const runtime::DeclaredMetrics wal_metrics({&metric_writes, &metric_written_bytes, &metric_records, &metric_control_groups, &metric_device_latency, &metric_slot_wait, &metric_write_failures, &metric_reappends, &metric_given_up, &metric_no_space, &metric_waiting_for_segment, &metric_segments_created, &metric_segments_retired, &metric_segments_recycled, &metric_used_bytes, &metric_size_bytes, &metric_admission_waits, &metric_admission_refused, &metric_reads, &metric_read_corrupt, &metric_recovered_groups, &metric_torn_groups, &metric_foreign_groups, &metric_group_after_hole, &metric_recovered_stub, &metric_segment_header_damaged});
+
 }  // namespace weir::wal
