@@ -165,12 +165,12 @@ def source(stem, api):
             out += cpp.default_struct(struct, message)
         for struct in message.structs + [message.root]:
             out += random_struct(struct, message) + cover_struct(struct, message, facts)
-        out += "constexpr FieldFact facts[] = {\n" + "".join(fact_line(path, field, message) for path, field in facts) + "};\n\n"
+        out += f"constexpr FieldFact {message.name}_facts[] = {{\n" + "".join(fact_line(path, field, message) for path, field in facts) + "};\n\n"
         out += f"}}  // namespace {message.kind}_testing\n}}  // namespace\n\n"
         space = f"{message.kind}_testing"
         key = api.key if api.key is not None else -1
         out += (f"const Codec& {codec_name(stem, message)}() {{\n"
-                f"  static const Codec codec = make_codec<{message.name}>(\"{message.kind}\", {key}, {space}::facts, {space}::random_{message.name}, "
+                f"  static const Codec codec = make_codec<{message.name}>(\"{message.kind}\", {key}, {space}::{message.name}_facts, {space}::random_{message.name}, "
                 f"{space}::cover_{message.name});\n  return codec;\n}}\n")
     return out + "\n}  // namespace weir::wire::testing\n"
 
