@@ -72,11 +72,19 @@ runtime::Task<ProduceOutcome> ShardLog::produce(ProduceRequest request, Validate
   ticket->item = nullptr;
   if (!ticket->started.has_value()) {
     cells_.not_admitted.add();
+    expect_again(*p, item);
     co_return refused(Errc::not_appended, p->phase == Phase::loading
                                               ? "the partition is not open yet: the object store does not give its footers"
                                               : "the batch was not admitted within the request's timeout");
   }
   co_return co_await finish(ticket->started.take(), request.deadline);
+}
+
+// A batch of an idempotent producer was not admitted: what follows it must not overtake it.
+void ShardLog::expect_again(Partition& p, const Appending& item) {
+  if (p.phase == Phase::removed || p.phase == Phase::loading || !item.batch.header.has_producer()) return;
+  cells_.producers_forgotten.add(p.producer_table().make_room(doors_.options.producers_per_partition_max));
+  p.producers->expect(producer_input(item.batch.header, item.batch.marker, item.request->coordinator), item.batch.header.max_timestamp);
 }
 
 runtime::Task<ProduceOutcome> ShardLog::finish(Started started, base::MonoTime deadline) {
@@ -141,6 +149,7 @@ runtime::Task<bool> ShardLog::pump_head(PartitionPtr p) {
     head->started.complete(append_now(*p, *head->item));
   } else {
     const bool too_large = admitted.kind() == base::ErrorKind::invalid;
+    if (!too_large) expect_again(*p, *head->item);
     head->started.complete({.outcome = refused(too_large ? Errc::message_too_large : Errc::not_appended, admitted.error().text),
                             .decided = nullptr});
   }

@@ -252,7 +252,9 @@ TEST(Produce, AFullWalHoldsProducesInOrderAndThenRefusesThem) {
   broker.wal->admit_bytes_max = 100000;
   broker.upload();  // frees space and wakes who waits
   cluster.manual.drain();
-  EXPECT_EQ(b->error(), Errc::none) << "of this producer nothing is known: it may begin anywhere, as with Kafka";
+  EXPECT_EQ(b->error(), Errc::out_of_order_sequence) << "it must not overtake the one that was refused";
+  EXPECT_EQ(broker.produce(batch({.producer = 1, .sequence = 0, .value = "a"})).base_offset, model::Offset(1));
+  EXPECT_EQ(broker.produce(batch({.producer = 1, .sequence = 1, .value = "b"})).base_offset, model::Offset(2));
 }
 
 TEST(Produce, DeletedTopicsFailWhatWaitsAndFreeEverything) {

@@ -50,7 +50,7 @@ void ShardLog::start() {
 }
 
 runtime::Task<void> ShardLog::stop() {
-  if (!scope_) co_return;
+  if (!scope_ || stopping_) co_return;
   stopping_ = true;
   const base::MonoTime deadline = now() + stop_wait_max;
   std::vector<PartitionPtr> all;

@@ -111,10 +111,11 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
   std::vector<wal::Place> places;
   for (Collected& collected : collected_) {
     Partition& p = *collected.partition;
-    if (p.phase == Phase::removed || p.phase == Phase::quarantined) continue;
     const auto in_object = by_id.find(p.id);
     if (in_object == by_id.end()) continue;  // its WAL place could not be read: it stays where it is
     const object::PartitionEntry& entry = *in_object->second;
+    by_id.erase(in_object);
+    if (p.phase == Phase::removed || p.phase == Phase::quarantined) continue;
     ENSURE(entry.end_offset == collected.end, "an entry up to {} is committed, {} was collected", entry.end_offset.value(),
            collected.end.value());
     if (entry.end_offset > p.log_start) p.extents.push(shared, entry);
@@ -133,6 +134,7 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
     renew_dirty(p);
     p.check();
   }
+  ENSURE(by_id.empty(), "{} entries are committed that were not collected", by_id.size());
   abandoned();
   release_places(places);
 }
@@ -140,7 +142,14 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
 void ShardLog::abandoned() {
   ENSURE(collecting_, "an end without a collection");
   collecting_ = false;
-  collected_.clear();
+  // To the end of the line: one whose batches cannot be read back must not take every upload's room from the others.
+  for (const Collected& collected : std::exchange(collected_, {})) {
+    Partition& p = *collected.partition;
+    Link<BacklogTag>& link = p;
+    if (!link.linked()) continue;
+    unlist_backlog(p);
+    backlog_.push_back(p);
+  }
   release_places(std::exchange(release_later_, {}));
 }
 

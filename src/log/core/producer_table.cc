@@ -24,12 +24,14 @@ void push_batch(ProducerEntry& entry, const object::ProducerBatch& batch) {
     --entry.batch_count;
   }
   entry.batches[entry.batch_count++] = batch;
+  entry.expected = model::no_sequence;
 }
 
 void take_epoch(ProducerEntry& entry, model::ProducerEpoch epoch) {
   if (entry.epoch == epoch) return;
   entry.epoch = epoch;
   entry.batch_count = 0;
+  entry.expected = model::no_sequence;
 }
 
 ProducerVerdict refuse(Kind kind, std::string message) { return {.kind = kind, .first = {}, .message = std::move(message)}; }
@@ -47,6 +49,11 @@ ProducerVerdict check_sequence(const ProducerEntry& entry, const ProducerInput& 
     if (batch.base_sequence.value() == 0) return {};
     return refuse(Kind::out_of_order_sequence, fmt::format("producer {} begins epoch {} with sequence {}, not 0",
                                                            batch.producer_id.value(), batch.epoch.value(), batch.base_sequence.value()));
+  }
+  if (entry.batch_count == 0 && entry.expected.value() >= 0) {
+    if (batch.base_sequence == entry.expected) return {};
+    return refuse(Kind::out_of_order_sequence, fmt::format("producer {} sent sequence {}, but {} was not appended yet",
+                                                           batch.producer_id.value(), batch.base_sequence.value(), entry.expected.value()));
   }
   const model::Sequence last = entry.batch_count == 0 ? model::no_sequence : entry.batches[entry.batch_count - 1U].last_sequence;
   if (follows(last, batch.base_sequence)) return {};
@@ -98,7 +105,9 @@ ProducerTable::Effect ProducerTable::apply(const ProducerInput& batch, model::Of
                                            base::WallMs max_timestamp, Undo* undo) {
   const auto [at, fresh] = entries_.try_emplace(batch.producer_id);
   ProducerEntry& entry = at->second;
-  if (undo != nullptr) *undo = {.producer_id = batch.producer_id, .existed = !fresh, .before = entry};
+  if (undo != nullptr) {
+    *undo = {.producer_id = batch.producer_id, .existed = !fresh, .epoch = batch.epoch, .base_sequence = batch.base_sequence, .before = entry};
+  }
   Effect effect;
   take_epoch(entry, batch.epoch);
   entry.last_timestamp = max_timestamp;
@@ -129,7 +138,12 @@ void ProducerTable::confirmed(model::ProducerId producer_id) {
 
 void ProducerTable::take_back(const Undo& undo) {
   if (!undo.existed) {
-    entries_.erase(undo.producer_id);
+    ProducerEntry& fresh = entries_.at(undo.producer_id);
+    if (undo.base_sequence.value() < 0) {
+      entries_.erase(undo.producer_id);
+    } else {
+      fresh = {.epoch = undo.epoch, .last_timestamp = fresh.last_timestamp, .expected = undo.base_sequence};
+    }
     return;
   }
   // Batches confirmed since then have lowered the count; what is taken back is the newest unconfirmed one.
@@ -137,6 +151,12 @@ void ProducerTable::take_back(const Undo& undo) {
   const std::uint32_t unconfirmed = entry.unconfirmed_count - 1;
   entry = undo.before;
   entry.unconfirmed_count = unconfirmed;
+}
+
+void ProducerTable::expect(const ProducerInput& batch, base::WallMs max_timestamp) {
+  if (batch.marker || batch.coordinator || batch.base_sequence.value() < 0) return;
+  entries_.try_emplace(batch.producer_id,
+                       ProducerEntry{.epoch = batch.epoch, .last_timestamp = max_timestamp, .expected = batch.base_sequence});
 }
 
 void ProducerTable::merge(const object::ProducerDelta& delta) {

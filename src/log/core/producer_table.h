@@ -32,6 +32,7 @@ struct ProducerEntry {
   model::Offset open_transaction_start{-1};
   std::int32_t coordinator_epoch = -1;
   base::WallMs last_timestamp = -1;
+  model::Sequence expected{-1};  ///< with batch_count 0: the producer's first batch was given up, this sequence must come next
 };
 
 /// A batch as the producer state sees it.
@@ -59,6 +60,8 @@ class ProducerTable {
   struct Undo {
     model::ProducerId producer_id;
     bool existed = false;
+    model::ProducerEpoch epoch;
+    model::Sequence base_sequence{-1};
     ProducerEntry before;
   };
   /// What applying a batch did to the producer's transaction.
@@ -71,8 +74,11 @@ class ProducerTable {
   /// Applies an accepted batch; `undo` (may be null) gets what takes it back. With an undo the batch counts as unconfirmed.
   Effect apply(const ProducerInput& batch, model::Offset base, model::Offset last, base::WallMs max_timestamp, Undo* undo);
   void confirmed(model::ProducerId producer_id);
-  /// Newest first.
+  /// Newest first. A producer whose very first batch is given up is expected to send that one again: were it simply unknown
+  /// again, a later batch that is on its way already would be taken first and the order would be lost.
   void take_back(const Undo& undo);
+  /// The same for a batch that was refused admission: nothing that follows it may overtake it.
+  void expect(const ProducerInput& batch, base::WallMs max_timestamp);
   /// Adds what an uploaded object's entry says, in upload order.
   void merge(const object::ProducerDelta& delta);
   /// Forgets producers without open transaction whose last batch is older than `expiration_ms`.

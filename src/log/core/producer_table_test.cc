@@ -140,8 +140,11 @@ TEST(ProducerTable, WhatIsTakenBackWasNeverThere) {
     data 1 0 2     -> ok 102
     data 2 0 0     -> ok 103
     back 3
-    data 2 0 7     -> ok 101    # unknown again
-    back 1
+    data 2 0 7     -> gap       # its first batch was given up: that one comes first
+    data 2 0 0     -> ok 101
+    data 2 0 1     -> ok 102
+    back 2
+    data 2 0 1     -> gap
     data 1 0 2     -> gap
     data 1 0 1     -> ok 101
     data 1 1 0     -> ok 102
@@ -189,6 +192,24 @@ TEST(ProducerTable, Transactions) {
     coord 7 0 -1   -> ok 109
     coord 7 0 -1   -> ok 110    # a coordinator's own records carry no sequences
   )");
+}
+
+TEST(ProducerTable, WhatWasRefusedAdmissionIsNotOvertaken) {
+  ProducerTable table;
+  ProducerInput first{.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(0), .base_sequence = model::Sequence(5),
+                      .last_sequence = model::Sequence(5)};
+  ProducerInput second = first;
+  second.base_sequence = second.last_sequence = model::Sequence(6);
+  table.expect(first, 1000);
+  table.expect(second, 1000);
+  EXPECT_EQ(table.check(second).kind, ProducerVerdict::Kind::out_of_order_sequence);
+  EXPECT_EQ(table.check(first).kind, ProducerVerdict::Kind::accept);
+  ProducerTable::Undo undo;
+  table.apply(first, model::Offset(1), model::Offset(1), 1000, &undo);
+  EXPECT_EQ(table.check(second).kind, ProducerVerdict::Kind::accept);
+  table.take_back(undo);
+  EXPECT_EQ(table.check(second).kind, ProducerVerdict::Kind::out_of_order_sequence);
+  EXPECT_EQ(table.expire(10000, 1000), 1U) << "an expectation expires as a producer does";
 }
 
 TEST(ProducerTable, ForgetsTheIdleAndTheOldestNeverTheBusy) {
