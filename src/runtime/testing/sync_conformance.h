@@ -175,8 +175,8 @@ TYPED_TEST_P(SyncConformance, AChannelIsBoundedOrderedAndClosable) {
   this->world.run([] { return channels(); });
 }
 
-inline Task<void> take_units(Semaphore& semaphore, std::size_t units, base::MonoTime deadline, std::vector<std::size_t>& order) {
-  if (co_await semaphore.acquire(units, deadline) == Wake::ready) order.push_back(units);
+inline Task<void> take_units(Semaphore& semaphore, std::size_t units, Stop* stop, std::vector<std::size_t>& order) {
+  if (co_await semaphore.acquire(units, no_deadline, stop) == Wake::ready) order.push_back(units);
 }
 inline Task<void> semaphores() {
   Semaphore semaphore(10);
@@ -184,10 +184,10 @@ inline Task<void> semaphores() {
   EXPECT_FALSE(semaphore.try_acquire(1));
   std::vector<std::size_t> order;
   Scope scope;
-  const base::MonoTime soon_over = Reactor::current().now() + 5ms;
-  scope.spawn("6", take_units(semaphore, 6, no_deadline, order));
-  scope.spawn("8", take_units(semaphore, 8, soon_over, order));
-  scope.spawn("1", take_units(semaphore, 1, no_deadline, order));
+  Stop leaves;
+  scope.spawn("6", take_units(semaphore, 6, nullptr, order));
+  scope.spawn("8", take_units(semaphore, 8, &leaves, order));
+  scope.spawn("1", take_units(semaphore, 1, nullptr, order));
   co_await yield();
   co_await yield();
   semaphore.release(5);
@@ -196,10 +196,14 @@ inline Task<void> semaphores() {
   EXPECT_FALSE(semaphore.try_acquire(1)) << "passed the queue";
   semaphore.release(3);
   EXPECT_EQ(semaphore.available(), 2U) << "granted before the waiter runs, so that nobody comes between";
-  co_await sleep_until(soon_over + 5ms);
-  EXPECT_EQ(order, (std::vector<std::size_t>{6, 1})) << "the one past its deadline made way";
-  semaphore.release(9);
+  leaves.request();
   co_await scope.join();
+  EXPECT_EQ(order, (std::vector<std::size_t>{6, 1})) << "the one that left made way";
+  semaphore.release(9);
+  EXPECT_EQ(semaphore.available(), 10U);
+  EXPECT_EQ(co_await semaphore.acquire(10), Wake::ready);
+  EXPECT_EQ(co_await semaphore.acquire(1, Reactor::current().now() + 1ms), Wake::timeout);
+  semaphore.release(10);
   EXPECT_EQ(semaphore.available(), 10U);
 
   Stop stop;
