@@ -182,6 +182,10 @@ void Disk::schedule_good(const WriteRef& write, base::Duration latency) {
     if (write->gone) return;
     if (!write->landed) land(*write, false);
     if (write->synced) make_durable(*write->inode, write->offset, write->offset + write->data.size());
+    if (write->synced) {
+      if (old_writes_.size() >= synced_writes_kept_max) old_writes_.pop_front();
+      old_writes_.push_back({write->inode, write->offset, write->data.size(), name_hash(bytes::as_text(write->data)), world_.now()});
+    }
     if (write->owner != nullptr) world_.crash_point(*write->owner, CrashPoint::write_durable);
     finish(write, {});
   });

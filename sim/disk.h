@@ -16,8 +16,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -34,6 +36,7 @@ namespace weir::sim {
 inline constexpr std::size_t sector_bytes = 512;
 inline constexpr std::size_t page_bytes = 4096;
 inline constexpr std::size_t unsynced_operations_max = 256;
+inline constexpr std::size_t synced_writes_kept_max = 2048;  ///< for rot_old_write
 
 /// Chances in millionths per operation, and times. The scenario changes them during a run.
 struct DiskProfile {
@@ -80,6 +83,14 @@ struct Inode {
 };
 using InodeRef = std::shared_ptr<Inode>;
 
+/// A bit that was flipped, for flipping it back.
+struct RotPlace {
+  InodeRef inode;
+  std::uint64_t offset = 0;
+  std::byte rotten{};
+  std::byte good{};
+};
+
 class Disk {
  public:
   Disk(World& world, std::string label, std::uint64_t capacity_bytes);
@@ -124,6 +135,11 @@ class Disk {
   // --- for scenarios and tests ---
   /// Flips one stored bit of the sector that holds the offset; false when the file has no such place.
   bool rot(std::string_view path, std::uint64_t offset);
+  /// Flips one bit inside a synced write below the directory that is at least `age_min` old, has `later_writes_min` after it and
+  /// is still in place.
+  std::optional<RotPlace> rot_old_write(std::string_view below, base::Duration age_min, std::size_t later_writes_min);
+  /// Flips it back if the place has not been written since.
+  void unrot(const RotPlace& place);
   /// The readable content of a file.
   base::Result<std::vector<std::byte>> peek(std::string_view path) const;
   /// Full paths of all files below the directory, in order.
@@ -151,6 +167,13 @@ class Disk {
     std::shared_ptr<Op<base::Result<void>>> op;
   };
   using WriteRef = std::shared_ptr<WriteOp>;
+  struct OldWrite {
+    std::weak_ptr<Inode> inode;
+    std::uint64_t offset = 0;
+    std::size_t size = 0;
+    std::uint64_t content_hash = 0;
+    base::MonoTime when;
+  };
   struct Touch {
     InodeRef directory;
     std::string name;
@@ -202,6 +225,7 @@ class Disk {
   std::vector<WriteRef> writes_;              ///< in flight, in order of issue
   std::vector<DirectoryOp> unsynced_operations_;
   std::vector<std::weak_ptr<Inode>> locked_;
+  std::deque<OldWrite> old_writes_;           ///< completed synced writes, oldest first
 };
 
 }  // namespace weir::sim

@@ -241,6 +241,37 @@ std::size_t Disk::unsynced_sectors(std::string_view path) const {
   return inode ? static_cast<std::size_t>(std::ranges::count((*inode)->dirty, true)) : 0;
 }
 
+std::optional<RotPlace> Disk::rot_old_write(std::string_view below, base::Duration age_min, std::size_t later_writes_min) {
+  std::set<const Inode*> named;
+  for (const std::string& path : files_below(below)) {
+    if (const auto inode = find(path)) named.insert(inode->get());
+  }
+  if (old_writes_.size() <= later_writes_min) return std::nullopt;
+  constexpr int attempts_max = 50;
+  for (int attempt = 0; attempt < attempts_max; ++attempt) {
+    const OldWrite& write = old_writes_[rng_.below(old_writes_.size() - later_writes_min)];
+    const InodeRef inode = write.inode.lock();
+    if (!inode || !named.contains(inode.get()) || world_.now() - write.when < age_min) continue;
+    if (write.offset + write.size > inode->durable.size()) continue;
+    const bytes::Bytes stored = bytes::Bytes(inode->seen).subspan(write.offset, write.size);
+    if (name_hash(bytes::as_text(stored)) != write.content_hash) continue;  // written over, or rotten already
+    RotPlace place{inode, write.offset + rng_.below(write.size)};
+    place.good = inode->seen[place.offset];
+    place.rotten = place.good ^ static_cast<std::byte>(1U << rng_.below(8));
+    inode->seen[place.offset] = place.rotten;
+    inode->durable[place.offset] = place.rotten;
+    world_.fire(Fault::disk_bit_rot);
+    return place;
+  }
+  return std::nullopt;
+}
+
+void Disk::unrot(const RotPlace& place) {
+  Inode& inode = *place.inode;
+  if (place.offset < inode.seen.size() && inode.seen[place.offset] == place.rotten) inode.seen[place.offset] = place.good;
+  if (place.offset < inode.durable.size() && inode.durable[place.offset] == place.rotten) inode.durable[place.offset] = place.good;
+}
+
 bool Disk::rot(std::string_view path, std::uint64_t offset) {
   const auto found = find(path);
   if (!found || (*found)->is_directory || offset >= (*found)->seen.size()) return false;

@@ -158,17 +158,19 @@ void SimStream::pump_write(Fabric& fabric, const std::shared_ptr<Connection>& co
     return;
   }
   Pipe& pipe = connection->pipes[1 - end];
-  while (me.from_piece < me.from.size() && pipe.bytes_in_pipe < pipe_bytes_max) {
+  std::vector<std::byte> taken;  // one chunk for all pieces, as one system call would take them
+  while (me.from_piece < me.from.size() && pipe.bytes_in_pipe + taken.size() < pipe_bytes_max) {
     const bytes::Bytes piece = me.from[me.from_piece];
-    const std::size_t count = std::min(piece.size() - me.from_offset, pipe_bytes_max - pipe.bytes_in_pipe);
+    const std::size_t count = std::min(piece.size() - me.from_offset, pipe_bytes_max - pipe.bytes_in_pipe - taken.size());
     const bytes::Bytes part = piece.subspan(me.from_offset, count);
-    fabric.send(connection, end, std::vector<std::byte>(part.begin(), part.end()));
+    taken.insert(taken.end(), part.begin(), part.end());
     me.from_offset += count;
     if (me.from_offset == piece.size()) {
       ++me.from_piece;
       me.from_offset = 0;
     }
   }
+  fabric.send(connection, end, std::move(taken));
   if (me.from_piece == me.from.size()) {
     me.writing->complete({});
   } else {

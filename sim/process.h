@@ -158,6 +158,8 @@ class Host {
   Disk& disk() { return *disk_; }
   [[nodiscard]] base::WallMs wall_ms() const { return world_.wall_ms() + wall_offset_ms_; }
   void jump_wall_clock(std::int64_t by_ms);
+  /// Set right again (by NTP, say).
+  void correct_wall_clock() { wall_offset_ms_ = 0; }
   /// Kills its processes; everything volatile is gone.
   void lose_power();
   [[nodiscard]] bool powered() const { return powered_; }

@@ -120,7 +120,7 @@ Task<Result<void>> SimStore::put(std::string key, bytes::BufferList body, store:
       ++bucket_.late_count_;
       Rng& rng = bucket_.rng_;
       const base::Duration extra = rng.percent(60) ? rng.between(std::chrono::milliseconds(1), std::chrono::minutes(1))
-                                                   : rng.between(std::chrono::minutes(1), late_put_max);
+                                                   : rng.between(std::chrono::minutes(1), std::max<base::Duration>(bucket_.profile_.late_max, std::chrono::minutes(1)));
       world.after(timeout + extra, [bucket = &bucket_, key = std::move(key), body = std::move(body), options] {
         --bucket->late_count_;
         (void)bucket->apply_put(key, body, options);

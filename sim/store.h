@@ -35,6 +35,7 @@ struct StoreProfile {
   std::uint32_t lose_request_ppm = 0;   ///< timeout, never applied
   std::uint32_t lose_reply_ppm = 0;     ///< applied, timeout
   std::uint32_t apply_late_ppm = 0;     ///< timeout, applied after it
+  base::Duration late_max = late_put_max;
   std::uint32_t damaged_read_ppm = 0;
   std::size_t list_page_max = list_page_objects;
 };

@@ -26,7 +26,7 @@ namespace weir::sim {
 class Incarnation;
 class SimReactor;
 
-inline constexpr std::uint64_t events_per_instant_max = 20'000'000;
+inline constexpr std::uint64_t events_per_instant_max = 1'000'000;
 inline constexpr std::uint64_t trace_checkpoint_events = 1'000;
 /// Virtual time begins here, so that MonoTime{} stays "none"; and the wall clock's reading at that moment.
 inline constexpr base::MonoTime world_start{std::chrono::seconds(1'000)};

@@ -1,0 +1,179 @@
+#include "sim/run/nemesis.h"
+
+#include <numeric>
+
+namespace weir::sim {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+Nemesis::Nemesis(Cluster& cluster, Workload& workload, const Plan& plan)
+    : cluster_(cluster), workload_(workload), plan_(plan), world_(cluster.world), rng_(cluster.world.rng("nemesis")) {}
+
+void Nemesis::start() {
+  active_ = true;
+  next();
+}
+
+void Nemesis::stop() {
+  active_ = false;
+  heal_all();
+}
+
+void Nemesis::heal_all() {
+  for (const RotPlace& place : rotten_) cluster_.broker_host.disk().unrot(place);
+  cluster_.broker_host.correct_wall_clock();
+  world_.disarm_crash();
+  cluster_.broker_process.resume();
+  cluster_.fabric.heal();
+  cluster_.fabric.profile() = {};
+  cluster_.broker_host.disk().profile() = {};
+  cluster_.bucket.heal();
+  cluster_.bucket.profile() = {};
+  cluster_.keyspace.heal();
+  cluster_.keyspace.profile() = {};
+}
+
+void Nemesis::next() {
+  if (!active_) return;
+  world_.after(rng_.tailed(plan_.action_pause_least, plan_.action_pause_tail), [this] {
+    if (!active_) return;
+    const std::uint32_t total = std::accumulate(plan_.weights.begin(), plan_.weights.end(), 0U);
+    if (total > 0) {
+      std::uint64_t draw = rng_.below(total);
+      std::size_t index = 0;
+      while (draw >= plan_.weights[index]) draw -= plan_.weights[index++];
+      world_.note("nemesis", index);
+      act(static_cast<Action>(index));
+    }
+    next();
+  });
+}
+
+void Nemesis::for_a_while(base::Duration duration, std::function<void()> undo) { world_.after(duration, std::move(undo)); }
+
+void Nemesis::crash(bool power) {
+  if (power) {
+    cluster_.broker_host.lose_power();
+  } else {
+    cluster_.broker_process.kill();
+  }
+}
+
+void Nemesis::arm_crash() {
+  const bool power = rng_.percent(50);
+  // Half the time one certain kind of instant, so that the rare ones (a rename, a created file) are met too.
+  const auto kind = rng_.percent(50) ? CrashPoint::count_ : static_cast<CrashPoint>(rng_.below(crash_point_count));
+  const std::uint64_t nth = kind == CrashPoint::count_ ? rng_.between(1, 300) : rng_.between(1, 12);
+  world_.arm_crash(kind, nth, [this, power](Incarnation&, CrashPoint) { crash(power); });
+}
+
+void Nemesis::disk_errors() {
+  DiskProfile& profile = cluster_.broker_host.disk().profile();
+  static constexpr std::uint32_t chances[] = {200, 2'000, 20'000, 200'000};
+  if (rng_.percent(60)) profile.write_eio_ppm = chances[rng_.below(std::size(chances))];
+  if (rng_.percent(40)) profile.sync_eio_ppm = chances[rng_.below(std::size(chances))];
+  if (rng_.percent(40)) profile.read_eio_ppm = chances[rng_.below(std::size(chances))];
+  if (rng_.percent(40)) profile.metadata_eio_ppm = chances[rng_.below(std::size(chances))];
+  if (rng_.percent(30)) profile.write_enospc_ppm = chances[rng_.below(std::size(chances))];
+  for_a_while(rng_.between(milliseconds(200), seconds(20)), [&profile] {
+    profile.write_eio_ppm = profile.sync_eio_ppm = profile.read_eio_ppm = profile.metadata_eio_ppm = profile.write_enospc_ppm = 0;
+  });
+}
+
+void Nemesis::store_lies() {
+  StoreProfile& profile = cluster_.bucket.profile();
+  if (rng_.percent(50)) profile.lose_request_ppm = 100'000;
+  if (rng_.percent(50)) profile.lose_reply_ppm = 200'000;
+  if (rng_.percent(50)) profile.apply_late_ppm = 200'000;
+  if (rng_.percent(30)) profile.damaged_read_ppm = 50'000;
+  profile.late_max = plan_.rest_long ? late_put_max : minutes(8);
+  for_a_while(rng_.between(seconds(5), seconds(60)), [&profile] {
+    profile.lose_request_ppm = profile.lose_reply_ppm = profile.apply_late_ppm = profile.damaged_read_ppm = 0;
+  });
+}
+
+void Nemesis::keyspace_lies() {
+  KeyspaceProfile& profile = cluster_.keyspace.profile();
+  if (rng_.percent(50)) profile.lose_request_ppm = 100'000;
+  if (rng_.percent(50)) profile.lose_reply_ppm = 200'000;
+  if (rng_.percent(50)) profile.apply_late_ppm = 200'000;
+  if (rng_.percent(50)) profile.refuse_ppm = 100'000;
+  if (rng_.percent(50)) profile.slow_ppm = 100'000;
+  if (rng_.percent(30)) profile.break_watch_ppm = 200'000;
+  if (rng_.percent(30)) cluster_.keyspace.compact(cluster_.keyspace.revision());
+  for_a_while(rng_.between(seconds(5), seconds(40)), [&profile] {
+    profile.lose_request_ppm = profile.lose_reply_ppm = profile.apply_late_ppm = profile.refuse_ppm = profile.slow_ppm =
+        profile.break_watch_ppm = 0;
+  });
+}
+
+void Nemesis::act(Action action) {
+  Disk& disk = cluster_.broker_host.disk();
+  switch (action) {
+    case Action::kill: crash(false); break;
+    case Action::power_loss: crash(true); break;
+    case Action::crash_at_io: arm_crash(); break;
+    case Action::clean_restart: cluster_.request_stop(); break;
+    case Action::pause: cluster_.broker_process.pause_for(rng_.between(milliseconds(50), seconds(20))); break;
+    case Action::stall_shard:
+      cluster_.broker_process.stall_shard(rng_.below(plan_.shard_count), rng_.between(milliseconds(10), seconds(5)));
+      break;
+    case Action::clock_jump: {
+      const auto jump = static_cast<std::int64_t>(rng_.between(1, 1'800'000));
+      cluster_.broker_host.jump_wall_clock(rng_.percent(50) ? jump : -jump);
+      for_a_while(rng_.between(seconds(5), seconds(60)), [this] { cluster_.broker_host.correct_wall_clock(); });
+      break;
+    }
+    case Action::cut_connection: cluster_.fabric.cut_one(); break;
+    case Action::partition_network:
+      cluster_.fabric.partition(cluster_.broker_host.address(), cluster_.client_host.address(), rng_.between(milliseconds(100), seconds(60)));
+      break;
+    case Action::flaky_network: {
+      NetworkProfile& profile = cluster_.fabric.profile();
+      profile.cut_ppm = static_cast<std::uint32_t>(rng_.between(0, 20'000));
+      profile.half_open_ppm = rng_.percent(50) ? 2'000 : 0;
+      profile.refuse_ppm = rng_.percent(50) ? 200'000 : 0;
+      profile.latency_tail = rng_.between(milliseconds(0), milliseconds(50));
+      for_a_while(rng_.between(seconds(2), seconds(30)), [&profile] { profile = {}; });
+      break;
+    }
+    case Action::disk_errors: disk_errors(); break;
+    case Action::disk_slow:
+      disk.profile().slow_ppm = static_cast<std::uint32_t>(rng_.between(1'000, 500'000));
+      for_a_while(rng_.between(seconds(1), seconds(20)), [&disk] { disk.profile().slow_ppm = 0; });
+      break;
+    case Action::disk_full:
+      disk.profile().full = true;
+      for_a_while(rng_.between(seconds(1), seconds(40)), [&disk] { disk.profile().full = false; });
+      break;
+    case Action::store_brownout: cluster_.bucket.brown_out(rng_.between(seconds(1), minutes(3))); break;
+    case Action::store_errors: {
+      StoreProfile& profile = cluster_.bucket.profile();
+      profile.refuse_ppm = static_cast<std::uint32_t>(rng_.between(10'000, 700'000));
+      profile.slow_ppm = static_cast<std::uint32_t>(rng_.between(0, 300'000));
+      for_a_while(rng_.between(seconds(2), seconds(60)), [&profile] { profile.refuse_ppm = profile.slow_ppm = 0; });
+      break;
+    }
+    case Action::store_lies: store_lies(); break;
+    case Action::keyspace_outage: cluster_.keyspace.outage(rng_.between(milliseconds(200), seconds(40))); break;
+    case Action::keyspace_lies: keyspace_lies(); break;
+    case Action::bit_rot: flip_bits(); break;
+    case Action::count_: break;
+  }
+}
+
+// One flipped bit at a time, in bytes that were written long enough ago that later groups have stated them, and flipped back
+// after a while: the broker must say "damaged" in between and lose nothing.
+void Nemesis::flip_bits() {
+  for (const RotPlace& place : rotten_) cluster_.broker_host.disk().unrot(place);
+  rotten_.clear();
+  const auto place = cluster_.broker_host.disk().rot_old_write("/data/wal", seconds(20), 30);
+  if (!place) return;
+  workload_.lenient = true;
+  rotten_.push_back(*place);
+  for_a_while(rng_.between(seconds(5), seconds(90)), [this, place = *place] { cluster_.broker_host.disk().unrot(place); });
+}
+
+}  // namespace weir::sim

@@ -1,0 +1,51 @@
+#include "sim/run/plan.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace weir::sim {
+
+Plan Plan::draw(std::uint64_t seed) {
+  Rng rng(seed ^ name_hash("plan"));
+  Plan plan;
+  plan.seed = seed;
+  // One seed in sixteen is calm: what fails there needs no fault.
+  const bool calm = seed % 16 == 0;
+  for (std::uint32_t& weight : plan.weights) weight = calm || !rng.percent(45) ? 0 : static_cast<std::uint32_t>(rng.between(1, 10));
+  plan.action_pause_tail = std::chrono::milliseconds(rng.between(2'000, 30'000));
+  plan.shard_count = rng.between(1, 3);
+  plan.wal_bytes = rng.between(4, 24) << 20U;
+  plan.cache_bytes = rng.between(8, 32) << 20U;
+  plan.upload_bytes = rng.between(32, 1024) << 10U;
+  plan.upload_age_ms = static_cast<std::int64_t>(rng.between(1'000, 40'000));
+  plan.retention_check_ms = static_cast<std::int64_t>(rng.between(5'000, 60'000));
+  plan.idempotent_producers = rng.between(1, 3);
+  plan.plain_producers = rng.between(0, 2);
+  plan.acks_zero_producer = rng.percent(15);
+  plan.consumers = rng.between(1, 3);
+  plan.topics_come_and_go = rng.percent(40);
+  plan.rest_long = rng.percent(6);
+  return plan;
+}
+
+std::string Plan::describe() const {
+  static constexpr const char* names[] = {
+      "kill", "power_loss", "crash_at_io", "clean_restart", "pause", "stall_shard", "clock_jump", "cut_connection", "partition_network",
+      "flaky_network", "disk_errors", "disk_slow", "disk_full", "store_brownout", "store_errors", "store_lies", "keyspace_outage",
+      "keyspace_lies", "bit_rot"};
+  static_assert(std::size(names) == action_count);
+  std::string text = fmt::format("shards {}, WAL {} MiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}, consumers {}{}{}; faults:",
+                                 shard_count, wal_bytes >> 20U, cache_bytes >> 20U, upload_bytes >> 10U, upload_age_ms,
+                                 idempotent_producers, plain_producers, acks_zero_producer ? "+acks=0" : "", consumers,
+                                 topics_come_and_go ? ", topics come and go" : "", rest_long ? ", long rest" : "");
+  bool any = false;
+  for (std::size_t i = 0; i < action_count; ++i) {
+    if (weights[i] == 0) continue;
+    text += fmt::format(" {}:{}", names[i], weights[i]);
+    any = true;
+  }
+  return any ? text : text + " none";
+}
+
+}  // namespace weir::sim

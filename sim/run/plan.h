@@ -1,0 +1,65 @@
+// sim/run/plan.h: what one seed does: sizes, clients, and which faults it mixes.
+// Why:        swarm testing: a run with every fault on meets few deep states; each seed draws its own mix, and a few have none.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "base/units.h"
+#include "sim/rng.h"
+
+namespace weir::sim {
+
+/// What the nemesis does from time to time.
+enum class Action : std::uint8_t {
+  kill,
+  power_loss,
+  crash_at_io,         ///< kill or power loss at the n-th crash point from now
+  clean_restart,
+  pause,
+  stall_shard,
+  clock_jump,
+  cut_connection,
+  partition_network,
+  flaky_network,
+  disk_errors,
+  disk_slow,
+  disk_full,
+  store_brownout,
+  store_errors,
+  store_lies,          ///< lost requests, lost replies, late puts
+  keyspace_outage,
+  keyspace_lies,
+  bit_rot,
+  count_
+};
+inline constexpr std::size_t action_count = static_cast<std::size_t>(Action::count_);
+
+struct Plan {
+  std::uint64_t seed = 0;
+  base::Duration active = std::chrono::minutes(10);
+  std::array<std::uint32_t, action_count> weights{};  ///< 0: never
+  base::Duration action_pause_least = std::chrono::seconds(1);
+  base::Duration action_pause_tail = std::chrono::seconds(8);
+
+  std::size_t shard_count = 2;
+  std::uint64_t wal_bytes = 8U << 20U;
+  std::uint64_t cache_bytes = 16U << 20U;
+  std::uint64_t upload_bytes = 256U << 10U;
+  std::int64_t upload_age_ms = 5'000;
+  std::int64_t retention_check_ms = 60'000;
+  std::uint64_t disk_bytes = 256U << 20U;
+
+  std::size_t idempotent_producers = 2;
+  std::size_t plain_producers = 1;
+  bool acks_zero_producer = false;
+  std::size_t consumers = 2;
+  bool topics_come_and_go = false;
+  bool rest_long = false;  ///< hours of virtual time at the end, for what lands very late
+
+  static Plan draw(std::uint64_t seed);
+  [[nodiscard]] std::string describe() const;
+};
+
+}  // namespace weir::sim

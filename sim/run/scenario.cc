@@ -1,0 +1,271 @@
+#include "sim/run/scenario.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "runtime/submit.h"
+#include "sim/consumer.h"
+#include "sim/producer.h"
+#include "sim/run/admin.h"
+#include "sim/run/cluster.h"
+#include "sim/run/nemesis.h"
+
+namespace weir::sim {
+
+using runtime::Task;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr base::Duration heal_patience = minutes(5);      // until the broker serves again
+constexpr base::Duration producers_patience = minutes(8);
+constexpr base::Duration verify_patience = minutes(5);
+constexpr base::Duration stop_patience = minutes(2);
+
+class Scenario {
+ public:
+  Scenario(const Plan& plan, bool print_trace)
+      : plan_(plan), world_(plan.seed, print_trace), cluster_(world_, plan), workload_(world_, cluster_.address()),
+        clients_(cluster_.client_host, {.name = "clients", .shard_count = 1, .may_crash = false}), nemesis_(cluster_, workload_, plan),
+        admin_(workload_), rng_(world_.rng("scenario")) {}
+
+  Verdict run();
+
+ private:
+  void start_clients();
+  void watch_store();
+  void active();
+  void heal();
+  void judge();
+  void verify_everything(const char* when);
+  void stop_cleanly();
+  void restart_without_wal();
+  template <class Start>
+  bool run_client(Start start, base::Duration patience);
+  Task<void> run_producer(std::unique_ptr<SimProducer> producer);
+  Task<void> run_consumer(std::unique_ptr<SimConsumer> consumer);
+  Task<void> verify_all(runtime::Runtime* doors, std::uint64_t* failed);
+  Task<void> probe_all(runtime::Runtime* doors);
+  bool run_until(const std::function<bool()>& condition, base::Duration patience);
+  [[nodiscard]] bool hopeless() const { return !workload_.history.violations().empty(); }
+
+  Plan plan_;
+  World world_;
+  Cluster cluster_;
+  Workload workload_;
+  Process clients_;
+  Nemesis nemesis_;
+  Admin admin_;
+  Rng rng_;
+  std::size_t producers_running_ = 0;
+  std::size_t consumers_running_ = 0;
+};
+
+bool Scenario::run_until(const std::function<bool()>& condition, base::Duration patience) {
+  return world_.run_until([&] { return hopeless() || condition(); }, world_.now() + patience) && !hopeless();
+}
+
+runtime::detail::Carrier detach(Task<void> task) {
+  co_await task;
+  task = Task<void>();
+}
+
+Task<void> stay() { co_await runtime::sleep_for(std::chrono::hours(100'000)); }
+
+Task<void> Scenario::run_producer(std::unique_ptr<SimProducer> producer) {
+  ++producers_running_;
+  co_await producer->run();
+  --producers_running_;
+}
+
+Task<void> Scenario::run_consumer(std::unique_ptr<SimConsumer> consumer) {
+  ++consumers_running_;
+  co_await consumer->run();
+  --consumers_running_;
+}
+
+void Scenario::start_clients() {
+  clients_.start([](runtime::Runtime&) { return stay(); });
+  runtime::Runtime& doors = clients_.current()->runtime();
+  SimReactor& reactor = clients_.current()->shard(0);
+  reactor.deliver([this, &doors] { detach(admin_.run(&doors, plan_.topics_come_and_go)); });
+  std::vector<ProducerOptions> producers;
+  for (std::size_t i = 0; i < plan_.idempotent_producers; ++i) {
+    producers.push_back({.name = fmt::format("idempotent-{}", i), .idempotent = true, .requests_in_flight_max = rng_.between(1, 5)});
+  }
+  for (std::size_t i = 0; i < plan_.plain_producers; ++i) {
+    producers.push_back({.name = fmt::format("plain-{}", i), .idempotent = false, .requests_in_flight_max = rng_.between(1, 3),
+                         .acks = static_cast<std::int16_t>(rng_.percent(50) ? 1 : -1), .damaged_percent = 2});
+  }
+  if (plan_.acks_zero_producer) {
+    producers.push_back({.name = "unheard", .idempotent = false, .requests_in_flight_max = 1, .acks = 0, .pause_tail = seconds(2)});
+  }
+  for (ProducerOptions& options : producers) {
+    options.version = static_cast<std::int16_t>(rng_.between(3, 13));
+    options.request_timeout = rng_.between(std::chrono::milliseconds(500), seconds(25));
+    reactor.deliver([this, &doors, options] { detach(run_producer(std::make_unique<SimProducer>(workload_, doors, options))); });
+  }
+  for (std::size_t i = 0; i < plan_.consumers; ++i) {
+    ConsumerOptions options{.name = fmt::format("consumer-{}", i), .version = static_cast<std::int16_t>(rng_.between(4, 17)),
+                            .sessions = rng_.percent(60)};
+    reactor.deliver([this, &doors, options] { detach(run_consumer(std::make_unique<SimConsumer>(workload_, doors, options))); });
+  }
+}
+
+// P4: nothing that the keyspace still names is deleted, and nothing is ever overwritten.
+void Scenario::watch_store() {
+  cluster_.bucket.on_change([this](const StoreEvent& event) {
+    if (event.kind == StoreEvent::Kind::overwritten) workload_.history.violation("the object " + event.key + " was overwritten");
+    if (event.kind != StoreEvent::Kind::removed) return;
+    for (const auto& [key, entry] : cluster_.keyspace.entries()) {
+      if (key.starts_with("obj/") && entry.value.find(event.key) != std::string::npos) {
+        workload_.history.violation(fmt::format("the object {} was deleted although {} names it", event.key, key));
+      }
+    }
+  });
+}
+
+void Scenario::active() {
+  cluster_.keep_running(true);
+  run_until([this] { return cluster_.ready(); }, heal_patience);
+  run_until([this] { return admin_.first_topics_made(); }, minutes(2));
+  nemesis_.start();
+  run_until([] { return false; }, plan_.active);
+}
+
+void Scenario::heal() {
+  nemesis_.stop();
+  workload_.producing = false;
+  admin_.stop();
+  if (workload_.lenient && cluster_.ready()) cluster_.broker_process.kill();  // what was quarantined for a flipped bit is judged anew
+  if (!run_until([this] { return cluster_.ready(); }, heal_patience)) {
+    workload_.history.violation("the broker does not come up after all faults have ended: " + cluster_.last_refusal());
+  }
+  if (!run_until([this] { return producers_running_ == 0; }, producers_patience)) {
+    workload_.history.violation(fmt::format("{} producers still wait after all faults have ended", producers_running_));
+  }
+  run_until([this] { return admin_.ended(); }, minutes(5));
+}
+
+Task<void> Scenario::verify_all(runtime::Runtime* doors, std::uint64_t* failed) {
+  const base::MonoTime deadline = world_.now() + verify_patience;
+  SimConsumer reader(workload_, *doors, {.name = "verifier", .version = 13, .jump_percent = 0, .max_wait_ms = 100});
+  for (TopicInfo* topic : workload_.live_topics()) {
+    for (std::int32_t index = 0; index < topic->partition_count; ++index) {
+      if (co_await reader.verify(topic, index, deadline)) continue;
+      ++*failed;
+      workload_.history.violation(fmt::format("{}-{} cannot be read whole: {}", topic->name, index, to_string(reader.last_error())));
+    }
+  }
+  co_await reader.close();
+}
+
+template <class Start>
+bool Scenario::run_client(Start start, base::Duration patience) {
+  bool ended = false;
+  clients_.current()->shard(0).deliver([&start, &ended] {
+    [](Task<void> task, bool* end) -> runtime::detail::Carrier {
+      co_await task;
+      task = Task<void>();
+      *end = true;
+    }(start(), &ended);
+  });
+  // `ended` is referred to by the task: a timeout is a violation, after which nothing of it runs any more.
+  return world_.run_until([&ended] { return ended; }, world_.now() + patience);
+}
+
+void Scenario::verify_everything(const char* when) {
+  std::uint64_t failed = 0;
+  runtime::Runtime& doors = clients_.current()->runtime();
+  const bool ended = run_client([&] { return verify_all(&doors, &failed); }, verify_patience + minutes(2));
+  if (!ended || failed > 0) workload_.history.violation(fmt::format("{}: {} partitions could not be read whole", when, failed));
+}
+
+Task<void> Scenario::probe_all(runtime::Runtime* doors) {
+  workload_.producing = true;
+  SimProducer probe(workload_, *doors, {.name = "probe", .idempotent = true, .requests_in_flight_max = 1, .pause_tail = std::chrono::milliseconds(50)});
+  world_.after(seconds(5), [this] { workload_.producing = false; });
+  co_await probe.run();
+}
+
+void Scenario::stop_cleanly() {
+  cluster_.keep_running(false);
+  cluster_.request_stop();
+  if (!run_until([this] { return !cluster_.broker_process.running(); }, stop_patience)) {
+    workload_.history.violation("a clean stop does not end");
+    return;
+  }
+  if (!cluster_.last_stop_uploaded_everything()) workload_.history.violation("a clean stop with a healthy store left something in the WAL");
+}
+
+void Scenario::restart_without_wal() {
+  Disk& disk = cluster_.broker_host.disk();
+  for (const std::string& file : disk.files_below("/data/wal")) ENSURE(disk.remove(file, false).has_value(), "removing {}", file);
+  cluster_.keep_running(true);
+  if (!run_until([this] { return cluster_.ready(); }, heal_patience)) {
+    workload_.history.violation("the broker does not start without wal/ after a clean stop: " + cluster_.last_refusal());
+  }
+}
+
+void Scenario::judge() {
+  verify_everything("after healing");
+  if (hopeless()) return;
+  runtime::Runtime& doors = clients_.current()->runtime();
+  if (!run_client([&] { return probe_all(&doors); }, minutes(3)) && !hopeless()) {
+    workload_.history.violation("a batch produced after healing was not acked");
+  }
+  if (hopeless()) return;
+  if (plan_.rest_long) run_until([] { return false; }, late_put_max + minutes(10));
+  if (rng_.percent(30)) {
+    cluster_.broker_host.lose_power();
+    run_until([this] { return cluster_.ready(); }, heal_patience);
+    verify_everything("after a last power loss");
+  }
+  if (hopeless()) return;
+  stop_cleanly();
+  if (hopeless()) return;
+  restart_without_wal();
+  if (hopeless()) return;
+  verify_everything("from objects alone");
+}
+
+Verdict Scenario::run() {
+  watch_store();
+  start_clients();
+  active();
+  if (!hopeless()) heal();
+  if (!hopeless()) judge();
+  workload_.consuming = false;
+  if (!hopeless()) run_until([this] { return consumers_running_ == 0; }, minutes(3));
+  Verdict verdict;
+  verdict.seed = plan_.seed;
+  verdict.violations = workload_.history.violations();
+  verdict.trace_hash = world_.trace().hash();
+  verdict.checkpoints = world_.trace().checkpoints();
+  verdict.events = world_.events_run();
+  verdict.acked_batches = workload_.history.acked_batches();
+  verdict.acked_records = workload_.history.acked_records();
+  verdict.observed_batches = workload_.history.observed_batches();
+  verdict.fetches = workload_.fetches;
+  verdict.starts = cluster_.broker_process.starts();
+  verdict.virtual_seconds = std::chrono::duration<double>(world_.now() - world_start).count();
+  verdict.faults = world_.faults();
+  for (const auto& [name, value] : cluster_.broker_process.counters()) {
+    if (name.find("recovery_case") != std::string::npos) verdict.faults.count_case(name, value);
+  }
+  const auto& lines = cluster_.broker_process.log_lines();
+  verdict.last_log_lines.assign(lines.begin(), lines.end());
+  return verdict;
+}
+
+}  // namespace
+
+Verdict run_scenario(const Plan& plan, bool print_trace) {
+  // Never destroyed: killed processes refer to it for ever.
+  auto* const scenario = new Scenario(plan, print_trace);
+  return scenario->run();
+}
+
+}  // namespace weir::sim

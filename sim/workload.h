@@ -1,0 +1,47 @@
+// sim/workload.h: what the simulated clients of one run share: the topics, the history they report to, when to stop.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/ids.h"
+#include "runtime/net.h"
+#include "sim/history.h"
+#include "sim/world.h"
+
+namespace weir::sim {
+
+struct TopicInfo {
+  std::string name;
+  model::TopicId id;
+  std::int32_t partition_count = 0;
+  PartitionRules rules;
+  bool deleted = false;  ///< a deletion was begun: answers about it mean nothing any more
+};
+
+struct Workload {
+  Workload(World& w, runtime::Address address) : world(w), history(w), broker(std::move(address)) {}
+  World& world;
+  History history;
+  runtime::Address broker;
+  std::vector<std::unique_ptr<TopicInfo>> topics;
+  bool producing = true;    ///< producers make new batches
+  bool consuming = true;
+  bool lenient = false;     ///< stored bits were flipped: a partition may be quarantined, loudly
+  std::uint64_t fetches = 0;
+  std::uint64_t records_read = 0;
+
+  [[nodiscard]] std::vector<TopicInfo*> live_topics() const {
+    std::vector<TopicInfo*> live;
+    for (const auto& topic : topics) {
+      if (!topic->deleted) live.push_back(topic.get());
+    }
+    return live;
+  }
+  static model::TopicPartition partition_of(const TopicInfo& topic, std::int32_t index) {
+    return {topic.id, model::PartitionIndex(index)};
+  }
+};
+
+}  // namespace weir::sim
