@@ -132,11 +132,16 @@ Task<void> read_or_wait(Call& call, std::vector<Item>& items, const Request& req
     const std::uint64_t total = co_await read_all(call, items, budget, isolation, deadline);
     const bool failed = std::ranges::any_of(items, [](const Item& item) { return item.error != ErrorCode::none; });
     if (total >= enough || failed || items.empty() || reactor.now() >= wait_until || call.state.closing->requested()) co_return;
+    // Waits for what comes after what was read: readable bytes that a size limit held back would end the wait at once, and the
+    // next read would be cut at the same place, over and over. With such bytes there, waiting cannot help: the answer goes out.
     std::vector<log::Log::WaitPosition> positions;
     for (const Item& item : items) {
-      positions.push_back({.partition = item.partition, .offset = model::Offset(item.wanted->fetch_offset), .isolation = isolation});
+      const model::Offset limit = isolation == log::Isolation::read_committed ? item.read.last_stable_offset : item.read.high_watermark;
+      const model::Offset next = item.read.batches.empty() ? model::Offset(item.wanted->fetch_offset) : item.read.end;
+      if (total > 0 && next < limit) co_return;
+      positions.push_back({.partition = item.partition, .offset = next, .isolation = isolation});
     }
-    const runtime::Wake wake = co_await call.services.log.wait_readable(std::move(positions), enough, wait_until, call.state.closing);
+    const runtime::Wake wake = co_await call.services.log.wait_readable(std::move(positions), enough - total, wait_until, call.state.closing);
     if (wake == runtime::Wake::stopped) co_return;
   }
 }

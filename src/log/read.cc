@@ -119,6 +119,7 @@ runtime::Task<ReadOutcome> ShardLog::read(ReadRequest request) {
     if (!fenced_.empty()) co_return refuse(Errc::not_owner, fenced_);
     if (p->phase == Phase::quarantined) co_return refuse(Errc::quarantined, p->quarantine_reason);
     fill_watermarks(*p, outcome);
+    outcome.end = request.offset;
     if (request.offset < p->log_start || request.offset > p->end) {
       co_return refuse(Errc::offset_out_of_range, "the offset lies outside the log");
     }
@@ -138,6 +139,7 @@ runtime::Task<ReadOutcome> ShardLog::read(ReadRequest request) {
     }
     outcome.batches = std::move(got->batches);
     outcome.size_bytes = bytes::total_size(outcome.batches);
+    if (outcome.size_bytes > 0) outcome.end = got->end;
     if (request.isolation == Isolation::read_committed && p->transactions && outcome.size_bytes > 0) {
       outcome.aborted = p->transactions->spans_touching(request.offset, got->end);
     }
