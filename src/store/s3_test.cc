@@ -1,6 +1,8 @@
 // The S3 client against the in-process server: the conformance suite in several shapes, then one test per fault.
 #include "store/s3.h"
 
+#include <map>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -336,6 +338,29 @@ TEST(S3Connections, bounded_and_shared_in_order) {
   world.server().plan = [](const s3::RequestHead&, std::uint64_t) { return Fault{.delay = milliseconds(100)}; };
   EXPECT_EQ(world.run([](S3World* w) { return get_many(w, 100); }), 100);
   EXPECT_EQ(world.server().connection_count(), 4U);
+}
+
+Task<void> note_text(S3World* world, std::string key, std::map<std::string, std::string>* texts) {
+  (*texts)[key] = co_await get_text(world, key);
+}
+
+Task<std::map<std::string, std::string>> get_together(S3World* world, std::vector<std::string> keys) {
+  std::map<std::string, std::string> texts;
+  runtime::Scope scope;
+  for (const std::string& key : keys) scope.spawn("get", note_text(world, key, &texts));
+  co_await scope.join();
+  co_return texts;
+}
+
+TEST(S3Connections, late_answer_is_never_taken_for_another_request) {
+  S3World world;
+  for (const char* key : {"a", "b", "c"}) EXPECT_EQ(put(&world, key, key), "ok");
+  // Given up after 10 s; the answer comes a second later, when the connection would look idle.
+  faults(&world, {Fault{.delay = seconds(11)}});
+  EXPECT_EQ(get(&world, "a"), "a");
+  world.machine().advance(seconds(3));
+  const auto texts = world.run([](S3World* w) { return get_together(w, {"b", "c"}); });
+  EXPECT_EQ(texts, (std::map<std::string, std::string>{{"b", "b"}, {"c", "c"}}));
 }
 
 TEST(S3Connections, waiting_for_a_place_has_an_end) {
