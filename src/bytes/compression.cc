@@ -1,14 +1,14 @@
 #include "bytes/compression.h"
 
-#include <lz4frame.h>
-#include <snappy.h>
-#include <zlib.h>
-#include <zstd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
+
+#include <lz4frame.h>
+#include <snappy.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #include "bytes/endian.h"
 
@@ -93,7 +93,8 @@ constexpr std::array<std::byte, 8> xerial_magic{std::byte{0x82}, std::byte{'S'},
                                                 std::byte{'P'},  std::byte{'P'}, std::byte{'Y'}, std::byte{0}};
 constexpr std::size_t xerial_header_bytes = 16;
 constexpr std::size_t xerial_block_bytes_max = std::size_t{32} << 10U;
-constexpr std::size_t snappy_expansion_max = 64;  ///< a snappy element of 2 bytes gives at most 64 bytes; lengths above are lies
+constexpr std::size_t snappy_expansion_max =
+    64;  ///< a snappy element of 2 bytes gives at most 64 bytes; lengths above are lies
 
 Result<void> unsnap_block(Bytes block, Output& out) {
   std::size_t size = 0;
@@ -117,7 +118,8 @@ Result<void> unsnap_block(Bytes block, Output& out) {
 
 Result<Buffer> unsnap(Bytes input, std::size_t output_bytes_max) {
   Output out(output_bytes_max);
-  const bool xerial = input.size() >= xerial_header_bytes && std::equal(xerial_magic.begin(), xerial_magic.end(), input.begin());
+  const bool xerial =
+      input.size() >= xerial_header_bytes && std::equal(xerial_magic.begin(), xerial_magic.end(), input.begin());
   if (!xerial) {
     WEIR_TRY(unsnap_block(input, out));
     return out.take();

@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto packed = compress(codec, plain->view());
   ENSURE(packed.has_value(), "what was decompressed cannot be compressed");
   const auto again = decompress(codec, packed->view(), output_bytes_max);
-  ENSURE(plain->empty() || (again && std::equal(again->view().begin(), again->view().end(), plain->view().begin(), plain->view().end())),
+  ENSURE(plain->empty() ||
+             (again && std::equal(again->view().begin(), again->view().end(), plain->view().begin(), plain->view().end())),
          "the second round differs");
   return 0;
 }

@@ -1,9 +1,9 @@
 #include "bytes/compression.h"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "bytes/endian.h"
 #include "bytes/varint.h"
@@ -18,7 +18,8 @@ std::string sample(std::size_t size) {
   std::uint32_t state = 7;
   while (text.size() < size) {
     state = state * 1664525U + 1013904223U;
-    text += "field-" + std::to_string(state % 1000) + (state % 5 == 0 ? std::string(40, 'x') : std::string(1, char(state >> 24)));
+    text +=
+        "field-" + std::to_string(state % 1000) + (state % 5 == 0 ? std::string(40, 'x') : std::string(1, char(state >> 24)));
   }
   text.resize(size);
   return text;
@@ -76,8 +77,8 @@ TEST(Compression, ReadsRawSnappyAndRefusesALyingLength) {
 }
 
 TEST(Varint, RoundTripsAndRefusesTooLong) {
-  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1}, std::int64_t{63}, std::int64_t{-64}, std::int64_t{64},
-                                   std::int64_t{1} << 40, INT64_MAX, INT64_MIN}) {
+  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1}, std::int64_t{63}, std::int64_t{-64},
+                                   std::int64_t{64}, std::int64_t{1} << 40, INT64_MAX, INT64_MIN}) {
     std::vector<std::byte> data;
     put_varint(data, value);
     std::size_t at = 0;

@@ -84,7 +84,8 @@ runtime::Task<ProduceOutcome> ShardLog::produce(ProduceRequest request, Validate
 void ShardLog::expect_again(Partition& p, const Appending& item) {
   if (p.phase == Phase::removed || p.phase == Phase::loading || !item.batch.header.has_producer()) return;
   cells_.producers_forgotten.add(p.producer_table().make_room(doors_.options.producers_per_partition_max));
-  p.producers->expect(producer_input(item.batch.header, item.batch.marker, item.request->coordinator), item.batch.header.max_timestamp);
+  p.producers->expect(producer_input(item.batch.header, item.batch.marker, item.request->coordinator),
+                      item.batch.header.max_timestamp);
 }
 
 runtime::Task<ProduceOutcome> ShardLog::finish(Started started, base::MonoTime deadline) {
@@ -104,8 +105,7 @@ runtime::Task<ProduceOutcome> ShardLog::finish(Started started, base::MonoTime d
 
 // One task per partition with waiting produces, so that they are admitted in their order.
 runtime::Task<void> ShardLog::pump(PartitionPtr p) {
-  while (co_await pump_head(p)) {
-  }
+  while (co_await pump_head(p)) {}
   p->pumping = false;
 }
 
@@ -134,6 +134,8 @@ runtime::Task<bool> ShardLog::pump_head(PartitionPtr p) {
   const std::size_t payload_bytes = head->item->batch.bytes_of(head->item->request->records).size();
   base::Result<void> admitted;
   if (tail_records_ >= tail_records_max_ || p->pending.size() >= doors_.options.unconfirmed_batches_per_partition_max) {
+    co_await room_.wait(deadline, &scope_->stop_token());
+    if (now() < deadline) co_return true;
     admitted = base::fail(base::ErrorKind::exhausted, "too many batches wait for their upload or their confirmation");
   } else if (!appender_->can_append(payload_bytes)) {
     admitted = co_await appender_->wait_admission(payload_bytes, deadline);
@@ -141,9 +143,10 @@ runtime::Task<bool> ShardLog::pump_head(PartitionPtr p) {
       fence_all(admitted.error().text);
       co_return true;
     }
-    // The wait may have seen a void, a deletion or the head's own deadline: nothing is reserved yet, so look again.
-    if (p->queue.empty() || p->queue.front() != head || head->item == nullptr || (admitted && p->phase != Phase::open)) co_return true;
   }
+  // A wait may have seen a void, a deletion or the head's own deadline: nothing is reserved yet, so look again.
+  if (p->queue.empty() || p->queue.front() != head || head->item == nullptr || (admitted && p->phase != Phase::open))
+    co_return true;
   p->queue.pop_front();
   if (admitted) {
     head->started.complete(append_now(*p, *head->item));
@@ -203,8 +206,11 @@ void ShardLog::sequence(Partition& p, Appending& item, Started& started) {
   const model::BatchHeader& header = item.batch.header;
   const model::Offset base = p.end;
   const std::uint64_t number = next_number_++;
-  const wal::RecordHeader wal_header{.partition = p.id, .epoch = p.own.epoch(), .base_offset = base,
-                                     .offset_count = header.last_offset_delta + 1, .kind = wal::RecordKind::data};
+  const wal::RecordHeader wal_header{.partition = p.id,
+                                     .epoch = p.own.epoch(),
+                                     .base_offset = base,
+                                     .offset_count = header.last_offset_delta + 1,
+                                     .kind = wal::RecordKind::data};
   const auto reservation = appender_->reserve(wal_header, source.size(), {.slot = p.slot, .number = number});
   std::memcpy(reservation.payload.data(), source.data(), source.size());
   model::patch_base_offset(reservation.payload, base);
@@ -220,9 +226,14 @@ void ShardLog::sequence(Partition& p, Appending& item, Started& started) {
   bytes::Buffer memory = appender_->commit_record(reservation, payload_crc(reservation.payload, batch_crc));
 
   Pending pending{.number = number, .decided = std::make_shared<Decided>(), .undo = nullptr, .appended_at = now()};
-  TailRecord record{.base = base, .end = base + (header.last_offset_delta + 1), .number = number, .memory = std::move(memory),
-                    .size_bytes = static_cast<std::uint32_t>(source.size()), .max_timestamp = max_timestamp,
-                    .transactional = header.is_transactional(), .control = header.is_control()};
+  TailRecord record{.base = base,
+                    .end = base + (header.last_offset_delta + 1),
+                    .number = number,
+                    .memory = std::move(memory),
+                    .size_bytes = static_cast<std::uint32_t>(source.size()),
+                    .max_timestamp = max_timestamp,
+                    .transactional = header.is_transactional(),
+                    .control = header.is_control()};
   if (header.has_producer()) {
     const ProducerInput input = producer_input(header, item.batch.marker, item.request->coordinator);
     cells_.producers_forgotten.add(p.producer_table().make_room(doors_.options.producers_per_partition_max));
@@ -292,8 +303,9 @@ runtime::Task<bool> ShardLog::next_epoch(PartitionPtr p, model::Offset start) {
       quarantine(*p, "its ownership in the keyspace is not this broker's any more: " + opened.error().text);
       co_return false;
     }
-    doors_.runtime.log->warn("log", "a partition's next epoch is not written yet",
-                             {{"topic", p->id.topic.to_string()}, {"partition", p->id.partition.value()}, {"error", opened.error().text}});
+    doors_.runtime.log->warn(
+        "log", "a partition's next epoch is not written yet",
+        {{"topic", p->id.topic.to_string()}, {"partition", p->id.partition.value()}, {"error", opened.error().text}});
     if (co_await runtime::sleep_for(pause, &scope_->stop_token()) == runtime::Wake::stopped) co_return false;
     pause = std::min(pause * 2, retry_pause_max);
   }

@@ -73,6 +73,7 @@ void ShardLog::confirm(Partition& p) {
   list_backlog(p);
   renew_dirty(p);
   p.check();
+  if (!p.queue.empty()) room_.pulse();
   wake_waiters(p, false);
 }
 
@@ -92,7 +93,8 @@ void ShardLog::records_failed(std::span<const wal::RecordToken> records, const b
       free_slot_when_silent(*p);
       continue;
     }
-    const bool waits = !p->pending.empty() && token.number >= p->pending.front().number && token.number <= p->pending.back().number;
+    const bool waits =
+        !p->pending.empty() && token.number >= p->pending.front().number && token.number <= p->pending.back().number;
     if (waits && why.kind != base::ErrorKind::fenced) begin_void(p, why.text);
   }
   if (why.kind == base::ErrorKind::fenced) fence_all(why.text);
@@ -136,6 +138,7 @@ void ShardLog::finish_void(Partition& p, const std::string& why) {
   p.renew_last_stable();
   p.check();
   release_places(places);
+  room_.pulse();
 }
 
 }  // namespace weir::log

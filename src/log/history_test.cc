@@ -1,9 +1,9 @@
 // Random histories of one broker after another on the fake WAL, held against what was acknowledged and what was shown.
 // Groups complete in any order, fail, land unseen; memory is pressed; uploads and restarts come at any time; transactions of
 // own/P lose their replies. Each run is the same for its seed.
-#include <gtest/gtest.h>
-
 #include <map>
+
+#include <gtest/gtest.h>
 
 #include "log/testing/log_fixture.h"
 
@@ -82,15 +82,28 @@ class History {
   void step() {
     const std::int32_t p = static_cast<std::int32_t>(random_.below(partition_count));
     switch (random_.below(16)) {
-      case 0: case 1: case 2: case 3: case 4: send(p); break;
-      case 5: case 6: case 7: case 8: complete_one(); break;
-      case 9: if (random_.one_in(3)) fail_one(); break;
-      case 10: if (random_.one_in(2)) broker_->upload(random_.one_in(2) ? 300 : UINT64_MAX); break;
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+      case 4: send(p); break;
+      case 5:
+      case 6:
+      case 7:
+      case 8: complete_one(); break;
+      case 9:
+        if (random_.one_in(3)) fail_one();
+        break;
+      case 10:
+        if (random_.one_in(2)) broker_->upload(random_.one_in(2) ? 300 : UINT64_MAX);
+        break;
       case 11: broker_->wal->press_memory(random_.below(5000)); break;
       case 12: check_reads(p, random_.below(1 + shown_[p].size())); break;
       case 13: cluster_.manual.advance(std::chrono::milliseconds(random_.below(300))); break;
       case 14: choose_faults(); break;
-      case 15: if (random_.one_in(6)) crash(); break;
+      case 15:
+        if (random_.one_in(6)) crash();
+        break;
       default: break;
     }
     cluster_.manual.drain();
@@ -163,13 +176,15 @@ class History {
       return true;
     }
     // Void, or refused because an earlier one of the producer was given up: to be sent again, in order.
-    EXPECT_TRUE(outcome.error == Errc::not_appended || outcome.error == Errc::out_of_order_sequence) << to_string(outcome.error);
+    EXPECT_TRUE(outcome.error == Errc::not_appended || outcome.error == Errc::out_of_order_sequence)
+        << to_string(outcome.error);
     sent.produced = nullptr;
     return false;
   }
   void check_reads(std::int32_t p, std::uint64_t from) {
     for (int reads = 0; reads < 1000; ++reads) {
-      const ReadOutcome outcome = broker_->read(static_cast<std::int64_t>(from), 1000, Isolation::read_uncommitted, partition(1, p));
+      const ReadOutcome outcome =
+          broker_->read(static_cast<std::int64_t>(from), 1000, Isolation::read_uncommitted, partition(1, p));
       ASSERT_EQ(outcome.error, Errc::none) << outcome.message;
       const Values some = values(outcome);
       ASSERT_GE(outcome.high_watermark.value(), static_cast<std::int64_t>(shown_[p].size())) << "the high watermark went back";

@@ -50,10 +50,13 @@ class LogImpl final : public Log {
   [[nodiscard]] runtime::Reactor& reactor(std::size_t shard) { return *doors_.runtime.shards[shard]; }
   template <class Fn>
   auto on_shard(std::size_t index, Fn fn) {
-    return runtime::submit_to(reactor(index), [shard = shards_[index].get(), fn = std::move(fn)]() mutable { return fn(*shard); });
+    return runtime::submit_to(reactor(index),
+                              [shard = shards_[index].get(), fn = std::move(fn)]() mutable { return fn(*shard); });
   }
   template <class Fn>
-  auto on_owner(const model::TopicPartition& id, Fn fn) { return on_shard(shard_of(id), std::move(fn)); }
+  auto on_owner(const model::TopicPartition& id, Fn fn) {
+    return on_shard(shard_of(id), std::move(fn));
+  }
 
  public:
   LogImpl(Doors doors, runtime::Metrics& metrics) : doors_(std::move(doors)), cells_(metrics) {
@@ -84,11 +87,12 @@ class LogImpl final : public Log {
   runtime::Task<ReadOutcome> read(ReadRequest request) override {
     return on_owner(request.partition, [request](ShardLog& shard) { return shard.read(request); });
   }
-  runtime::Task<runtime::Wake> wait_readable(std::vector<WaitPosition> positions, std::uint64_t min_bytes, base::MonoTime deadline,
-                                             runtime::Stop* stop) override;
+  runtime::Task<runtime::Wake> wait_readable(std::vector<WaitPosition> positions, std::uint64_t min_bytes,
+                                             base::MonoTime deadline, runtime::Stop* stop) override;
   runtime::Task<OffsetAndTimestamp> query_offset(model::TopicPartition partition, OffsetQuery query, base::WallMs timestamp,
                                                  Isolation isolation, base::MonoTime deadline) override {
-    return on_owner(partition, [=](ShardLog& shard) { return shard.query_offset(partition, query, timestamp, isolation, deadline); });
+    return on_owner(partition,
+                    [=](ShardLog& shard) { return shard.query_offset(partition, query, timestamp, isolation, deadline); });
   }
   runtime::Task<base::Result<PartitionState>> state(model::TopicPartition partition) override {
     return on_owner(partition, [partition](ShardLog& shard) { return shard.state(partition); });
@@ -104,8 +108,8 @@ class LogImpl final : public Log {
   }
 
  private:
-  runtime::Task<base::Result<void>> add_all(model::TopicId topic, std::int32_t count, std::shared_ptr<const model::TopicConfig> config,
-                                            bool loading);
+  runtime::Task<base::Result<void>> add_all(model::TopicId topic, std::int32_t count,
+                                            std::shared_ptr<const model::TopicConfig> config, bool loading);
   runtime::Task<base::Result<void>> remove_all(model::TopicId topic);
   runtime::Task<void> release_unknown(std::vector<wal::Place> places, std::vector<model::TopicPartition> gone);
   runtime::Task<void> fetch_and_adopt();
@@ -131,13 +135,15 @@ runtime::Task<base::Result<void>> LogImpl::open(meta::Snapshot snapshot, wal::Re
     co_await on_shard(i, [](ShardLog& shard) { shard.start(); });
   }
   for (const auto& [name, topic] : snapshot.topics) {
-    WEIR_CO_TRY(co_await add_all(topic.id, topic.partition_count, std::make_shared<const model::TopicConfig>(config_of(topic)), true));
+    WEIR_CO_TRY(
+        co_await add_all(topic.id, topic.partition_count, std::make_shared<const model::TopicConfig>(config_of(topic)), true));
     for (std::int32_t i = 0; i < topic.partition_count; ++i) {
       const model::TopicPartition id{.topic = topic.id, .partition = model::PartitionIndex(i)};
       PartitionEvidence& partition = evidence_[id];
       partition.id = id;
       if (const auto own = snapshot.own.find(id); own != snapshot.own.end()) partition.own = own->second;
-      if (const auto start = snapshot.log_start.find(id); start != snapshot.log_start.end()) partition.log_start = start->second;
+      if (const auto start = snapshot.log_start.find(id); start != snapshot.log_start.end())
+        partition.log_start = start->second;
     }
   }
   std::vector<wal::Place> unknown_places;
@@ -171,7 +177,8 @@ runtime::Task<base::Result<void>> LogImpl::open(meta::Snapshot snapshot, wal::Re
 runtime::Task<void> LogImpl::release_unknown(std::vector<wal::Place> places, std::vector<model::TopicPartition> gone) {
   co_await on_shard(0, [places = std::move(places), gone = std::move(gone)](ShardLog& shard) {
     shard.release_places(places);
-    for (const model::TopicPartition& id : gone) shard.appender().uploaded_to(id, model::Offset(std::numeric_limits<std::int64_t>::max()));
+    for (const model::TopicPartition& id : gone)
+      shard.appender().uploaded_to(id, model::Offset(std::numeric_limits<std::int64_t>::max()));
   });
 }
 
@@ -182,7 +189,9 @@ runtime::Task<void> LogImpl::fetch_and_adopt() {
     for (auto& [id, partition] : evidence_) per_shard[shard_of(id)].push_back(std::move(partition));
     evidence_.clear();
     for (std::size_t i = 0; i < shards_.size(); ++i) {
-      co_await on_shard(i, [partitions = std::move(per_shard[i])](ShardLog& shard) mutable { return shard.adopt_all(std::move(partitions)); });
+      co_await on_shard(i, [partitions = std::move(per_shard[i])](ShardLog& shard) mutable {
+        return shard.adopt_all(std::move(partitions));
+      });
     }
   }
   opened_.set();
@@ -257,7 +266,8 @@ runtime::Task<runtime::Wake> LogImpl::wait_readable(std::vector<WaitPosition> po
     if (&reactor(i) == &home) {
       shard->add_waiters(id, state, std::move(per_shard[i]));
     } else {
-      reactor(i).post([shard, id, state, list = std::move(per_shard[i])]() mutable { shard->add_waiters(id, state, std::move(list)); });
+      reactor(i).post(
+          [shard, id, state, list = std::move(per_shard[i])]() mutable { shard->add_waiters(id, state, std::move(list)); });
     }
   }
   const runtime::Wake wake = co_await state->event.wait(deadline, stop);
@@ -277,7 +287,8 @@ runtime::Task<runtime::Wake> LogImpl::wait_readable(std::vector<WaitPosition> po
 std::unique_ptr<Log> make_log(runtime::Runtime& runtime, wal::Wal& wal, meta::Meta& meta, store::ObjectStore& store,
                               model::ClusterId cluster, Options options) {
   return std::make_unique<LogImpl>(
-      Doors{.runtime = runtime, .wal = wal, .meta = meta, .store = store, .cluster = cluster, .options = options}, *runtime.metrics);
+      Doors{.runtime = runtime, .wal = wal, .meta = meta, .store = store, .cluster = cluster, .options = options},
+      *runtime.metrics);
 }
 
 }  // namespace weir::log

@@ -33,37 +33,37 @@ namespace weir::log {
 
 enum class Errc : std::uint8_t {
   none,
-  unknown_partition,        ///< no such topic id or index
-  not_owner,                ///< fenced, moved, or this session is sealed
-  quarantined,              ///< acked data are missing (or not yet readable): the text names volume and place
-  not_appended,             ///< certainly not appended: WAL full or sick, memory full, stopping
-  outcome_unknown,          ///< written, not confirmed within the deadline
+  unknown_partition,  ///< no such topic id or index
+  not_owner,          ///< fenced, moved, or this session is sealed
+  quarantined,        ///< acked data are missing (or not yet readable): the text names volume and place
+  not_appended,       ///< certainly not appended: WAL full or sick, memory full, stopping
+  outcome_unknown,    ///< written, not confirmed within the deadline
   corrupt_batch,
-  unsupported_magic,        ///< magic 0 or 1
+  unsupported_magic,  ///< magic 0 or 1
   message_too_large,
-  invalid_record,           ///< the batch breaks a rule (count, several batches of an idempotent producer, ...)
+  invalid_record,  ///< the batch breaks a rule (count, several batches of an idempotent producer, ...)
   invalid_timestamp,
   unsupported_compression,
   out_of_order_sequence,
-  duplicate_sequence,       ///< a duplicate older than the five batches that are remembered
+  duplicate_sequence,  ///< a duplicate older than the five batches that are remembered
   invalid_producer_epoch,
   invalid_txn_state,
   offset_out_of_range,
-  store_unavailable,        ///< reading from the object store failed within the deadline
+  store_unavailable,  ///< reading from the object store failed within the deadline
   cancelled,
 };
 std::string_view to_string(Errc errc);
 
 struct ProduceRequest {
   model::TopicPartition partition;
-  bytes::Bytes records;            ///< one or more batches; borrowed until produce() completes
-  base::MonoTime deadline{};       ///< the request's timeout
-  bool coordinator = false;        ///< markers and coordinators' own records: control batches are allowed
+  bytes::Bytes records;       ///< one or more batches; borrowed until produce() completes
+  base::MonoTime deadline{};  ///< the request's timeout
+  bool coordinator = false;   ///< markers and coordinators' own records: control batches are allowed
 };
 
 struct ProduceOutcome {
   Errc error = Errc::none;
-  std::string message;             ///< for a person, when error is set
+  std::string message;  ///< for a person, when error is set
   model::Offset base_offset{-1};
   base::WallMs log_append_time = -1;  ///< -1 with CreateTime
   model::Offset log_start{-1};
@@ -74,7 +74,7 @@ enum class Isolation : std::uint8_t { read_uncommitted = 0, read_committed = 1 }
 struct ReadRequest {
   model::TopicPartition partition;
   model::Offset offset;
-  std::uint32_t max_bytes = 0;       ///< at least one whole batch is given when there is one and at_least_one is set
+  std::uint32_t max_bytes = 0;  ///< at least one whole batch is given when there is one and at_least_one is set
   bool at_least_one = true;
   Isolation isolation = Isolation::read_uncommitted;
   model::LeaderEpoch current_epoch{-1};  ///< the client's, -1: not checked; see epoch in the outcome
@@ -84,13 +84,13 @@ struct ReadRequest {
 struct ReadOutcome {
   Errc error = Errc::none;
   std::string message;
-  bytes::BufferList batches;         ///< whole batches; the first may begin below the asked offset
+  bytes::BufferList batches;  ///< whole batches; the first may begin below the asked offset
   std::uint64_t size_bytes = 0;
   model::Offset end{-1};             ///< behind the last batch; the asked offset when there is none
   model::Offset high_watermark{-1};
   model::Offset last_stable_offset{-1};
   model::Offset log_start{-1};
-  model::LeaderEpoch epoch{-1};      ///< in force
+  model::LeaderEpoch epoch{-1};              ///< in force
   std::vector<object::AbortedSpan> aborted;  ///< read_committed: those that touch the returned range, by first offset
 };
 
@@ -99,7 +99,7 @@ struct PartitionState {
   model::Offset uploaded_to;
   model::Offset high_watermark;
   model::Offset last_stable_offset;
-  model::Offset end;                 ///< next offset to be given
+  model::Offset end;  ///< next offset to be given
   model::LeaderEpoch epoch;
   std::uint64_t uploaded_bytes = 0;  ///< in objects, from log start
   std::uint64_t tail_bytes = 0;      ///< not uploaded
@@ -136,12 +136,12 @@ struct Location {
 };
 
 struct Options {
-  std::uint64_t tail_memory_bytes_max = 256U << 20U;   ///< group memory kept for tail reads before it is left to the WAL
-  std::uint64_t block_cache_bytes = 64U << 20U;        ///< all shards together
+  std::uint64_t tail_memory_bytes_max = 256U << 20U;  ///< group memory kept for tail reads before it is left to the WAL
+  std::uint64_t block_cache_bytes = 64U << 20U;       ///< all shards together
   std::uint32_t producers_per_partition_max = 100000;
   std::int64_t producer_id_expiration_ms = 86400000;
   std::uint32_t unconfirmed_batches_per_partition_max = 100000;
-  std::uint64_t tail_records_max = 4U << 20U;          ///< un-uploaded batches of the broker (about 112 bytes of memory each)
+  std::uint64_t tail_records_max = 4U << 20U;  ///< un-uploaded batches of the broker (about 112 bytes of memory each)
   base::Duration open_wait_max = std::chrono::seconds(10);  ///< for footers, before the broker starts without them
 };
 
@@ -149,10 +149,10 @@ struct Options {
 
 /// Un-uploaded, confirmed batches of one partition, in order and contiguous.
 struct UploadRun {
-  object::PartitionEntry entry;      ///< all but blocks, payload_bytes, time_index
+  object::PartitionEntry entry;  ///< all but blocks, payload_bytes, time_index
   struct Batch {
     wal::Place place;
-    bytes::Buffer memory;            ///< empty when only the WAL has it: read with Appender::read
+    bytes::Buffer memory;  ///< empty when only the WAL has it: read with Appender::read
     model::Offset base_offset;
     model::Offset end_offset;
     base::WallMs max_timestamp = -1;
@@ -228,13 +228,15 @@ class Log {
   /// the deadline, or the stop.
   virtual runtime::Task<runtime::Wake> wait_readable(std::vector<WaitPosition> positions, std::uint64_t min_bytes,
                                                      base::MonoTime deadline, runtime::Stop* stop) = 0;
-  virtual runtime::Task<OffsetAndTimestamp> query_offset(model::TopicPartition partition, OffsetQuery query, base::WallMs timestamp,
-                                                         Isolation isolation, base::MonoTime deadline) = 0;
+  virtual runtime::Task<OffsetAndTimestamp> query_offset(model::TopicPartition partition, OffsetQuery query,
+                                                         base::WallMs timestamp, Isolation isolation,
+                                                         base::MonoTime deadline) = 0;
   virtual runtime::Task<base::Result<PartitionState>> state(model::TopicPartition partition) = 0;
   virtual runtime::Task<EpochEnd> epoch_end(model::TopicPartition partition, model::LeaderEpoch epoch) = 0;
   /// DeleteRecords and retention: durable in meta first, then objects and WAL places below it are released.
   virtual runtime::Task<Errc> raise_log_start(model::TopicPartition partition, model::Offset to) = 0;
-  virtual runtime::Task<base::Result<std::optional<Location>>> locate(model::TopicPartition partition, model::Offset offset) = 0;
+  virtual runtime::Task<base::Result<std::optional<Location>>> locate(model::TopicPartition partition,
+                                                                      model::Offset offset) = 0;
 };
 
 /// Runtime, wal, meta and store outlive the Log. The cluster id is the objects' identity.

@@ -42,7 +42,8 @@ runtime::Task<bool> Opener::load(std::size_t index) {
   for (;;) {
     const base::MonoTime deadline = runtime::Reactor::current().now() + footer_get_timeout;
     auto data = co_await doors_.store.get(object->key, object->footer_position, object->footer_bytes, {.deadline = deadline});
-    base::Result<object::Footer> footer = data ? parse(*object, data->view()) : base::Result<object::Footer>(std::unexpected(data.error()));
+    base::Result<object::Footer> footer =
+        data ? parse(*object, data->view()) : base::Result<object::Footer>(std::unexpected(data.error()));
     if (footer) {
       for (object::PartitionEntry& entry : footer->entries) entry.time_index = {};  // blocks know their highest timestamps
       loaded_[index].entries = std::move(footer->entries);
@@ -50,11 +51,13 @@ runtime::Task<bool> Opener::load(std::size_t index) {
     }
     const bool lost = footer.kind() == base::ErrorKind::corrupt || footer.kind() == base::ErrorKind::not_found;
     if (lost && ++lost_attempts >= lost_attempts_max) {
-      doors_.runtime.log->error("log", "a committed object is lost or damaged", {{"key", object->key}, {"error", footer.error().text}});
+      doors_.runtime.log->error("log", "a committed object is lost or damaged",
+                                {{"key", object->key}, {"error", footer.error().text}});
       loaded_[index].lost = object->key + ": " + footer.error().text;
       co_return true;
     }
-    doors_.runtime.log->warn("log", "an object's footer cannot be read yet", {{"key", object->key}, {"error", footer.error().text}});
+    doors_.runtime.log->warn("log", "an object's footer cannot be read yet",
+                             {{"key", object->key}, {"error", footer.error().text}});
     if (co_await runtime::sleep_for(pause, stop_) == runtime::Wake::stopped) co_return false;
     pause = std::min(pause * 2, retry_pause_max);
   }
@@ -74,7 +77,8 @@ void Opener::distribute(std::map<model::TopicPartition, PartitionEvidence>& evid
       if (found == evidence.end()) continue;
       PartitionEvidence& partition = found->second;
       // The first entry shows nothing about what was before it; a gap is seen when the entries are connected.
-      if (!partition.uploaded.empty() && partition.uploaded.back().entry.end_offset == entry.base_offset) partition.unreadable_object.clear();
+      if (!partition.uploaded.empty() && partition.uploaded.back().entry.end_offset == entry.base_offset)
+        partition.unreadable_object.clear();
       partition.uploaded.push_back({.object = loaded.object, .entry = std::move(entry)});
     }
     loaded.entries = {};
@@ -82,7 +86,8 @@ void Opener::distribute(std::map<model::TopicPartition, PartitionEvidence>& evid
 }
 
 std::size_t Opener::lost_count() const {
-  return static_cast<std::size_t>(std::count_if(loaded_.begin(), loaded_.end(), [](const Loaded& l) { return !l.lost.empty(); }));
+  return static_cast<std::size_t>(
+      std::count_if(loaded_.begin(), loaded_.end(), [](const Loaded& l) { return !l.lost.empty(); }));
 }
 
 }  // namespace weir::log

@@ -5,7 +5,7 @@
 //             that is not found or damaged in lost_attempts_max attempts makes its object lost: a partition is quarantined only
 //             if that object may hold its data, which is so unless a later object continues the partition without a gap.
 // Limits:     footer_loads_inflight_max GETs at a time; one GET per object, none per partition.
-// Tests:      log/open_test.cc
+// Tests:      log/restart_test.cc
 #pragma once
 
 #include <functional>

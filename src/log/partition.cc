@@ -34,12 +34,12 @@ Transactions& Partition::transaction_state() {
 
 void Partition::check() const {
   ENSURE(log_start <= high_watermark && last_stable <= high_watermark && high_watermark <= end,
-         "log start {}, last stable {}, high watermark {}, end {}", log_start.value(), last_stable.value(), high_watermark.value(),
-         end.value());
-  ENSURE(tail.size() - tail.confirmed_count() == pending.size(), "{} unconfirmed records, {} pending", tail.size() - tail.confirmed_count(),
-         pending.size());
-  ENSURE(tail.empty() || tail[tail.size() - 1].end == end, "the tail ends at {}, the log at {}", tail[tail.size() - 1].end.value(),
-         end.value());
+         "log start {}, last stable {}, high watermark {}, end {}", log_start.value(), last_stable.value(),
+         high_watermark.value(), end.value());
+  ENSURE(tail.size() - tail.confirmed_count() == pending.size(), "{} unconfirmed records, {} pending",
+         tail.size() - tail.confirmed_count(), pending.size());
+  ENSURE(tail.empty() || tail[tail.size() - 1].end == end, "the tail ends at {}, the log at {}",
+         tail[tail.size() - 1].end.value(), end.value());
   ENSURE(extents.empty() || extents.end() <= high_watermark, "objects hold offsets up to {}, the high watermark is {}",
          extents.end().value(), high_watermark.value());
 }

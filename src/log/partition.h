@@ -76,8 +76,8 @@ struct WaitNode;
 
 class Partition : public Link<DirtyTag>, public Link<BacklogTag> {
  public:
-  Partition(model::TopicPartition partition_id, std::shared_ptr<const model::TopicConfig> topic_config, std::uint32_t token_slot,
-            std::uint64_t uid_in_shard)
+  Partition(model::TopicPartition partition_id, std::shared_ptr<const model::TopicConfig> topic_config,
+            std::uint32_t token_slot, std::uint64_t uid_in_shard)
       : id(partition_id), config(std::move(topic_config)), slot(token_slot), uid(uid_in_shard) {}
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
@@ -103,21 +103,21 @@ class Partition : public Link<DirtyTag>, public Link<BacklogTag> {
   Tail tail;
   Ring<Pending> pending;
   std::uint64_t outstanding_count = 0;  ///< records handed to the WAL of which nothing was heard yet, also given-up ones
-  std::vector<wal::Place> void_places;  ///< durable records at or above h, freed once the void is decided
+  std::vector<wal::Place> held_places;  ///< of a quarantined partition: nothing of it is freed until it is deleted
   Extents extents;
 
-  std::unique_ptr<ProducerTable> producers;             ///< null until a producer is seen
-  std::unique_ptr<Transactions> transactions;           ///< null until a transaction is seen
+  std::unique_ptr<ProducerTable> producers;                   ///< null until a producer is seen
+  std::unique_ptr<Transactions> transactions;                 ///< null until a transaction is seen
   std::map<model::ProducerId, model::Offset> open_at_upload;  ///< transactions open at uploaded_to()
 
   Ring<std::shared_ptr<Ticket>> queue;  ///< produces that wait for admission, in order
   bool pumping = false;
   List<WaitNode, WaitTag> waiters;
 
-  std::uint64_t backlog_bytes = 0;  ///< confirmed, not uploaded, with record_overhead_bytes each
-  base::MonoTime backlog_since{};   ///< a bound on the age of the oldest of them
-  bool touched = false;             ///< used within records_durable()
-  model::Offset sequential_next{-1};       ///< where the last object read ended: readahead grows while reads follow
+  std::uint64_t backlog_bytes = 0;    ///< confirmed, not uploaded, with record_overhead_bytes each
+  base::MonoTime backlog_since{};     ///< a bound on the age of the oldest of them
+  bool touched = false;               ///< used within records_durable()
+  model::Offset sequential_next{-1};  ///< where the last object read ended: readahead grows while reads follow
   std::uint32_t readahead_bytes = 0;
 
   /// End of what objects hold; with a log start inside the tail, where the tail's un-uploaded part begins.

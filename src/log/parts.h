@@ -12,15 +12,17 @@
 
 namespace weir::log {
 
-inline constexpr std::size_t queued_produces_per_partition_max = 10000;  ///< waiting for admission; connections bound their bytes
-inline constexpr std::size_t wal_reads_inflight_max = 32;                ///< per shard
-inline constexpr std::size_t object_reads_inflight_max = 8;              ///< objects fetched side by side for one read
+inline constexpr std::size_t queued_produces_per_partition_max =
+    10000;                                                   ///< waiting for admission; connections bound their bytes
+inline constexpr std::size_t wal_reads_inflight_max = 32;    ///< per shard
+inline constexpr std::size_t object_reads_inflight_max = 8;  ///< objects fetched side by side for one read
 inline constexpr std::uint32_t readahead_first_bytes = 1U << 20U;
 inline constexpr std::uint32_t readahead_max_bytes = 8U << 20U;
-inline constexpr std::size_t read_attempts_max = 8;                      ///< what was planned may move to an object meanwhile
-inline constexpr std::size_t time_search_steps_max = 64;                 ///< blocks or batches opened for one question by time
-inline constexpr std::uint64_t record_overhead_bytes = 128;              ///< what a tail record costs beside its payload
-inline constexpr std::size_t combine_crc_bytes_min = 16384;  ///< from here on combining CRCs is cheaper than reading the batch again
+inline constexpr std::size_t read_attempts_max = 8;          ///< what was planned may move to an object meanwhile
+inline constexpr std::size_t time_search_steps_max = 64;     ///< blocks or batches opened for one question by time
+inline constexpr std::uint64_t record_overhead_bytes = 128;  ///< what a tail record costs beside its payload
+inline constexpr std::size_t combine_crc_bytes_min =
+    16384;  ///< from here on combining CRCs is cheaper than reading the batch again
 inline constexpr base::Duration retry_pause = std::chrono::milliseconds(100);
 inline constexpr base::Duration retry_pause_max = std::chrono::seconds(5);
 inline constexpr base::Duration producer_expiry_period = std::chrono::minutes(10);
@@ -69,10 +71,10 @@ struct PartitionEvidence {
   model::TopicPartition id;
   meta::OwnRecord own;
   model::Offset log_start{0};
-  std::vector<Uploaded> uploaded;               ///< in upload order
-  std::vector<wal::RecoveredRecord> records;    ///< as recovered
-  std::optional<model::Offset> stated;          ///< highest high watermark that a valid group states
-  std::string unreadable_object;                ///< an object that may hold its data and is lost or damaged; empty: none
+  std::vector<Uploaded> uploaded;             ///< in upload order
+  std::vector<wal::RecoveredRecord> records;  ///< as recovered
+  std::optional<model::Offset> stated;        ///< highest high watermark that a valid group states
+  std::string unreadable_object;              ///< an object that may hold its data and is lost or damaged; empty: none
 };
 
 }  // namespace weir::log

@@ -1,6 +1,7 @@
 // Sequencing and confirmation: order, idempotence in flight, failures and voids, admission, epochs.
 #include <gtest/gtest.h>
 
+#include "log/partition.h"
 #include "log/testing/log_fixture.h"
 
 namespace weir::log::testing {
@@ -257,6 +258,26 @@ TEST(Produce, AFullWalHoldsProducesInOrderAndThenRefusesThem) {
   EXPECT_EQ(broker.produce(batch({.producer = 1, .sequence = 1, .value = "b"})).base_offset, model::Offset(2));
 }
 
+TEST(Produce, PastTheTailsRecordLimitProducesWaitForTheUpload) {
+  Cluster cluster;
+  Options options;
+  options.tail_records_max = 3;
+  Broker broker(cluster, options);
+  broker.start();
+  broker.create_topic();
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+  auto late = broker.begin_produce(batch(), partition(), std::chrono::seconds(1));
+  auto waits = broker.begin_produce(batch(), partition(), std::chrono::seconds(100));
+  cluster.manual.advance(std::chrono::seconds(2));
+  EXPECT_EQ(late->error(), Errc::not_appended);
+  EXPECT_FALSE(waits->outcome);
+  broker.upload();
+  cluster.manual.drain();
+  EXPECT_EQ(waits->offset(), 3);
+}
+
+TEST(Produce, AnIdlePartitionIsSmall) { EXPECT_LE(sizeof(Partition), 1024U); }
+
 TEST(Produce, DeletedTopicsFailWhatWaitsAndFreeEverything) {
   Cluster cluster;
   Broker broker(cluster);
@@ -334,8 +355,11 @@ TEST(Produce, ATopicsOwnCompressionAppliesAndKeepsTheRecords) {
   config.compression = model::CompressionType::zstd;
   broker.start();
   broker.create_topic(1, 1, config);
-  ASSERT_EQ(broker.produce(batch({.timestamps = times(2), .value = std::string(300, 'z'), .compression = model::CompressionType::gzip})).error,
-            Errc::none);
+  ASSERT_EQ(
+      broker
+          .produce(batch({.timestamps = times(2), .value = std::string(300, 'z'), .compression = model::CompressionType::gzip}))
+          .error,
+      Errc::none);
   const ReadOutcome read = broker.read(0);
   EXPECT_EQ(model::peek_batch_header(read.batches.front().view())->compression(), model::CompressionType::zstd);
   EXPECT_EQ(values(read), (Values{"0=" + std::string(300, 'z'), "1=" + std::string(300, 'z')}));
@@ -375,9 +399,8 @@ TEST(Produce, StopConfirmsWhatFliesAndRefusesWhatComes) {
   ASSERT_EQ(broker.produce(batch()).error, Errc::none);
   broker.wal->automatic = false;
   auto flying = broker.begin_produce(batch());
-  cluster.manual.doors.shards[0]->post([&] {
-    broker.scope.spawn("stop", [](Log* log) -> runtime::Task<void> { co_await log->stop(); }(broker.log.get()));
-  });
+  cluster.manual.doors.shards[0]->post(
+      [&] { broker.scope.spawn("stop", [](Log* log) -> runtime::Task<void> { co_await log->stop(); }(broker.log.get())); });
   cluster.manual.drain();
   auto refused = broker.begin_produce(batch());
   EXPECT_EQ(refused->error(), Errc::not_appended);

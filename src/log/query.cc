@@ -19,7 +19,8 @@ base::Result<Found> first_in_batch(bytes::Bytes batch, model::Offset from, base:
   for (;;) {
     WEIR_TRY_ASSIGN(const std::optional<model::RecordView> record, reader.next());
     if (!record) return Found{};
-    if (record->offset >= from && record->timestamp >= timestamp) return Found{.offset = record->offset, .timestamp = record->timestamp};
+    if (record->offset >= from && record->timestamp >= timestamp)
+      return Found{.offset = record->offset, .timestamp = record->timestamp};
   }
 }
 
@@ -90,7 +91,8 @@ base::WallMs highest_by_headers(const Partition& p, model::Offset from) {
 }  // namespace
 
 // What holds `offset`: a block's payload, or one batch of the tail.
-runtime::Task<base::Result<bytes::Buffer>> ShardLog::load_holder(PartitionPtr p, model::Offset offset, base::MonoTime deadline) {
+runtime::Task<base::Result<bytes::Buffer>> ShardLog::load_holder(PartitionPtr p, model::Offset offset,
+                                                                 base::MonoTime deadline) {
   const std::size_t at = p->tail.find(offset);
   if (at < p->tail.confirmed_count()) {
     if (!p->tail[at].memory.empty()) co_return p->tail[at].memory;
@@ -100,8 +102,10 @@ runtime::Task<base::Result<bytes::Buffer>> ShardLog::load_holder(PartitionPtr p,
   if (e == p->extents.size()) co_return base::fail(base::ErrorKind::not_found, "the offset lies in no object");
   const log::Extent& extent = p->extents[e];
   std::vector<cache::BlockKey> blocks;
-  blocks.push_back({.identity = {.cluster = doors_.cluster, .object = extent.object->id}, .object_key = extent.object->key,
-                    .partition = p->id, .ref = extent.blocks[log::Extents::find_block(extent, offset)]});
+  blocks.push_back({.identity = {.cluster = doors_.cluster, .object = extent.object->id},
+                    .object_key = extent.object->key,
+                    .partition = p->id,
+                    .ref = extent.blocks[log::Extents::find_block(extent, offset)]});
   WEIR_CO_TRY_ASSIGN(std::vector<bytes::Buffer> loaded, co_await cache_->get(std::move(blocks), 1, deadline));
   co_return std::move(loaded.front());
 }
@@ -110,7 +114,8 @@ runtime::Task<base::Result<bytes::Buffer>> ShardLog::load_holder(PartitionPtr p,
 /// blocks are (as in load_holder).
 std::optional<ShardLog::Holder> ShardLog::next_holder(const Partition& p, model::Offset from, base::WallMs timestamp) {
   const model::Offset tail_begin = p.tail.empty() ? p.end : p.tail[0].base;
-  for (std::size_t e = std::max(p.extents.find_at_or_after(from), p.extents.first_at_or_after(timestamp)); e < p.extents.size(); ++e) {
+  for (std::size_t e = std::max(p.extents.find_at_or_after(from), p.extents.first_at_or_after(timestamp)); e < p.extents.size();
+       ++e) {
     if (p.extents[e].max_timestamp < timestamp) continue;
     for (const object::BlockRef& block : p.extents[e].blocks) {
       const model::Offset first = std::max(from, block.base_offset);
@@ -121,12 +126,14 @@ std::optional<ShardLog::Holder> ShardLog::next_holder(const Partition& p, model:
   }
   for (std::size_t i = p.tail.first_at_or_after(timestamp); i < p.tail.confirmed_count(); ++i) {
     const TailRecord& record = p.tail[i];
-    if (record.end > from && record.max_timestamp >= timestamp) return Holder{.offset = std::max(from, record.base), .end = record.end};
+    if (record.end > from && record.max_timestamp >= timestamp)
+      return Holder{.offset = std::max(from, record.base), .end = record.end};
   }
   return std::nullopt;
 }
 
-runtime::Task<base::Result<OffsetAndTimestamp>> ShardLog::search_time(PartitionPtr p, base::WallMs timestamp, base::MonoTime deadline) {
+runtime::Task<base::Result<OffsetAndTimestamp>> ShardLog::search_time(PartitionPtr p, base::WallMs timestamp,
+                                                                      base::MonoTime deadline) {
   model::Offset from = p->log_start;
   for (std::size_t attempt = 0; attempt < time_search_steps_max; ++attempt) {
     const std::optional<Holder> holder = next_holder(*p, from, timestamp);
@@ -160,8 +167,8 @@ runtime::Task<base::Result<base::WallMs>> ShardLog::highest_timestamp(PartitionP
   co_return std::max(highest, partial);
 }
 
-runtime::Task<OffsetAndTimestamp> ShardLog::query_offset(model::TopicPartition partition, OffsetQuery query, base::WallMs timestamp,
-                                                         Isolation isolation, base::MonoTime deadline) {
+runtime::Task<OffsetAndTimestamp> ShardLog::query_offset(model::TopicPartition partition, OffsetQuery query,
+                                                         base::WallMs timestamp, Isolation isolation, base::MonoTime deadline) {
   const PartitionPtr p = find(partition);
   if (!p) co_return OffsetAndTimestamp{.error = Errc::unknown_partition};
   if (!co_await wait_loaded(p, deadline)) co_return OffsetAndTimestamp{.error = Errc::store_unavailable};
@@ -217,14 +224,21 @@ base::Result<std::optional<Location>> ShardLog::locate(model::TopicPartition par
   if (e < p->extents.size()) {
     const log::Extent& extent = p->extents[e];
     const object::BlockRef& block = extent.blocks[log::Extents::find_block(extent, offset)];
-    return Location{.kind = Location::Kind::object, .base_offset = block.base_offset, .end_offset = block.end_offset,
-                    .object = extent.object->id, .object_key = extent.object->key, .position = block.position,
+    return Location{.kind = Location::Kind::object,
+                    .base_offset = block.base_offset,
+                    .end_offset = block.end_offset,
+                    .object = extent.object->id,
+                    .object_key = extent.object->key,
+                    .position = block.position,
                     .size_bytes = block.payload_bytes};
   }
   if (at == p->tail.size()) return std::optional<Location>();
   const TailRecord& record = p->tail[at];
-  return Location{.kind = record.memory.empty() ? Location::Kind::wal : Location::Kind::memory, .base_offset = record.base,
-                  .end_offset = record.end, .place = record.place, .position = record.place.offset_bytes,
+  return Location{.kind = record.memory.empty() ? Location::Kind::wal : Location::Kind::memory,
+                  .base_offset = record.base,
+                  .end_offset = record.end,
+                  .place = record.place,
+                  .position = record.place.offset_bytes,
                   .size_bytes = record.size_bytes};
 }
 

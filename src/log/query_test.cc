@@ -1,7 +1,7 @@
 // Offsets by time and special values, and transactions as readers see them; across objects, WAL and memory, and restarts.
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "log/testing/log_fixture.h"
 
@@ -28,10 +28,12 @@ void produce_plan(Broker& broker, const Plan& plan, model::CompressionType compr
 }
 
 // Compares with the answer by definition: the first record at or after the log start whose time reaches the one asked for.
-void expect_all_answers(Broker& broker, const std::vector<base::WallMs>& stamps, std::int64_t log_start, const std::string& where) {
+void expect_all_answers(Broker& broker, const std::vector<base::WallMs>& stamps, std::int64_t log_start,
+                        const std::string& where) {
   for (base::WallMs wanted = -1; wanted < 60; ++wanted) {
     std::int64_t expected = log_start;
-    while (expected < static_cast<std::int64_t>(stamps.size()) && stamps[static_cast<std::size_t>(expected)] < wanted) ++expected;
+    while (expected < static_cast<std::int64_t>(stamps.size()) && stamps[static_cast<std::size_t>(expected)] < wanted)
+      ++expected;
     const bool none = expected == static_cast<std::int64_t>(stamps.size());
     const OffsetAndTimestamp answer = broker.query(OffsetQuery::by_time, at(wanted));
     EXPECT_EQ(answer.error, Errc::none);
@@ -40,7 +42,8 @@ void expect_all_answers(Broker& broker, const std::vector<base::WallMs>& stamps,
   }
   const auto first = stamps.begin() + log_start;
   const auto highest = std::max_element(first, stamps.end());
-  EXPECT_EQ(broker.query(OffsetQuery::max_timestamp).offset.value(), highest - stamps.begin()) << where << " log start " << log_start;
+  EXPECT_EQ(broker.query(OffsetQuery::max_timestamp).offset.value(), highest - stamps.begin())
+      << where << " log start " << log_start;
 }
 
 const Plan plan_a = {{1, 7, 3}, {2}, {9, 8}, {4, 4}};
@@ -138,7 +141,8 @@ TEST(Transactions, ReadCommittedSeesDecidedOnesAndTheAbortedSpans) {
     broker.start();
     broker.create_topic();
     ASSERT_EQ(broker.produce(batch()).error, Errc::none);
-    ASSERT_EQ(broker.produce(batch({.producer = 1, .sequence = 0, .transactional = true, .timestamps = times(2)})).error, Errc::none);
+    ASSERT_EQ(broker.produce(batch({.producer = 1, .sequence = 0, .transactional = true, .timestamps = times(2)})).error,
+              Errc::none);
     EXPECT_EQ(broker.state().last_stable_offset, model::Offset(1));
     ASSERT_EQ(broker.produce(batch({.producer = 2, .sequence = 0, .transactional = true})).error, Errc::none);
     EXPECT_EQ(broker.produce(batch({.producer = 2, .sequence = 1})).error, Errc::invalid_txn_state);
@@ -172,8 +176,9 @@ TEST(Transactions, AMarkerThatIsNotConfirmedDecidesNothing) {
   broker.create_topic();
   ASSERT_EQ(broker.produce(batch({.producer = 1, .sequence = 0, .transactional = true})).error, Errc::none);
   broker.wal->automatic = false;
-  auto marker = broker.begin_produce(*model::build_end_marker(model::ProducerId(1), model::ProducerEpoch(0), {.commit = false}, test_time),
-                                     partition(), std::chrono::seconds(30), true);
+  auto marker = broker.begin_produce(
+      *model::build_end_marker(model::ProducerId(1), model::ProducerEpoch(0), {.commit = false}, test_time), partition(),
+      std::chrono::seconds(30), true);
   EXPECT_EQ(broker.state().last_stable_offset, model::Offset(0));
   broker.wal->fail(0, base::ErrorKind::io);
   cluster.manual.advance(std::chrono::seconds(1));

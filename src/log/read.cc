@@ -149,7 +149,7 @@ runtime::Task<ReadOutcome> ShardLog::read(ReadRequest request) {
 }
 
 runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_tail(PartitionPtr p, model::Offset from, model::Offset to,
-                                                                   std::uint32_t max_bytes, bool at_least_one) {
+                                                               std::uint32_t max_bytes, bool at_least_one) {
   TailPlan plan;
   std::vector<std::size_t> bare;
   std::uint64_t total = 0;
@@ -235,8 +235,8 @@ runtime::Task<void> ShardLog::load_part(ObjectPlan* plan, std::size_t index, bas
 }
 
 runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p, model::Offset from, model::Offset to,
-                                                                      std::uint32_t max_bytes, bool at_least_one,
-                                                                      base::MonoTime deadline) {
+                                                                  std::uint32_t max_bytes, bool at_least_one,
+                                                                  base::MonoTime deadline) {
   if (p->sequential_next == from) {
     p->readahead_bytes = std::clamp(p->readahead_bytes * 2, readahead_first_bytes, readahead_max_bytes);
   } else {

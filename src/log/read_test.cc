@@ -44,7 +44,10 @@ TEST(Read, TakesWholeBatchesUpToItsLimitAndAtLeastOne) {
   EXPECT_EQ(values(broker.read(0, 1)), numbered(0, 1));
   EXPECT_EQ(values(broker.read(1, static_cast<std::uint32_t>(2 * one))), numbered(1, 3));
   EXPECT_EQ(values(broker.read(1, static_cast<std::uint32_t>(3 * one - 1))), numbered(1, 3));
-  const auto none = cluster.run(broker.log->read({.partition = partition(), .offset = model::Offset(0), .max_bytes = 1, .at_least_one = false,
+  const auto none = cluster.run(broker.log->read({.partition = partition(),
+                                                  .offset = model::Offset(0),
+                                                  .max_bytes = 1,
+                                                  .at_least_one = false,
                                                   .deadline = base::MonoTime::max()}));
   EXPECT_EQ(none.error, Errc::none);
   EXPECT_TRUE(none.batches.empty());
@@ -165,7 +168,8 @@ TEST(Read, ARecordThatMovesWhileItIsReadIsFoundAgain) {
   broker.wal->reads_hang = true;
   cluster.manual.doors.shards[0]->post([&] {
     broker.scope.spawn("read", [](Log* log, std::optional<ReadOutcome>* into) -> runtime::Task<void> {
-      *into = co_await log->read({.partition = partition(), .offset = model::Offset(0), .max_bytes = 1U << 20U, .deadline = base::MonoTime::max()});
+      *into = co_await log->read(
+          {.partition = partition(), .offset = model::Offset(0), .max_bytes = 1U << 20U, .deadline = base::MonoTime::max()});
     }(broker.log.get(), &outcome));
   });
   cluster.manual.drain();
@@ -288,10 +292,11 @@ std::shared_ptr<Poll> poll(Cluster& cluster, Broker& broker, std::vector<Log::Wa
                            base::Duration timeout, std::uint32_t shard = 0) {
   auto result = std::make_shared<Poll>();
   cluster.manual.doors.shards[shard]->post([&cluster, &broker, result, positions, min_bytes, timeout] {
-    broker.scope.spawn("poll", [](Log* log, std::vector<Log::WaitPosition> at, std::uint64_t bytes, base::MonoTime deadline,
-                                  std::shared_ptr<Poll> into) -> runtime::Task<void> {
-      into->wake = co_await log->wait_readable(std::move(at), bytes, deadline, nullptr);
-    }(broker.log.get(), positions, min_bytes, cluster.manual.now() + timeout, result));
+    broker.scope.spawn("poll",
+                       [](Log* log, std::vector<Log::WaitPosition> at, std::uint64_t bytes, base::MonoTime deadline,
+                          std::shared_ptr<Poll> into) -> runtime::Task<void> {
+                         into->wake = co_await log->wait_readable(std::move(at), bytes, deadline, nullptr);
+                       }(broker.log.get(), positions, min_bytes, cluster.manual.now() + timeout, result));
   });
   cluster.manual.drain();
   return result;
@@ -349,9 +354,8 @@ TEST(Wait, EndsWhenAPartitionGoesAwayAndAtTheStop) {
   cluster.manual.drain();
   EXPECT_EQ(waits->wake, runtime::Wake::ready);
   EXPECT_FALSE(other->wake);
-  cluster.manual.doors.shards[0]->post([&] {
-    broker.scope.spawn("stop", [](Log* log) -> runtime::Task<void> { co_await log->stop(); }(broker.log.get()));
-  });
+  cluster.manual.doors.shards[0]->post(
+      [&] { broker.scope.spawn("stop", [](Log* log) -> runtime::Task<void> { co_await log->stop(); }(broker.log.get())); });
   cluster.manual.drain();
   EXPECT_TRUE(other->wake);
 }

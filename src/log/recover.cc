@@ -21,8 +21,11 @@ wal::PartitionDecision decide(const PartitionEvidence& evidence, model::Offset u
   for (std::size_t i = 0; i < evidence.records.size(); ++i) {
     const wal::RecoveredRecord& record = evidence.records[i];
     if (record.header.kind != wal::RecordKind::data) continue;
-    found.push_back({.epoch = record.header.epoch, .base_offset = record.header.base_offset,
-                     .offset_count = record.header.offset_count, .lsn = record.place.lsn.value(), .index = i});
+    found.push_back({.epoch = record.header.epoch,
+                     .base_offset = record.header.base_offset,
+                     .offset_count = record.header.offset_count,
+                     .lsn = record.place.lsn.value(),
+                     .index = i});
   }
   return wal::recover_partition({.uploaded_to = uploaded_to, .history = history, .records = found, .witness = evidence.stated});
 }
@@ -44,25 +47,33 @@ runtime::Task<void> ShardLog::adopt(PartitionEvidence evidence) {
     release_places(places);
     co_return;
   }
-  const auto recovered = [this](const char* label) { doors_.runtime.metrics->counter(recovered_partitions_total, label).add(); };
+  const auto recovered = [this](const char* label) {
+    doors_.runtime.metrics->counter(recovered_partitions_total, label).add();
+  };
+  const auto lost = [&](std::string reason) {
+    recovered("case=\"quarantined\"");
+    for (const wal::RecoveredRecord& record : evidence.records) p->held_places.push_back(record.place);
+    quarantine(*p, std::move(reason));
+  };
   std::vector<ChainInput> entries;
-  for (const auto& uploaded : evidence.uploaded) entries.push_back({.base = uploaded.entry.base_offset, .end = uploaded.entry.end_offset});
+  for (const auto& uploaded : evidence.uploaded)
+    entries.push_back({.base = uploaded.entry.base_offset, .end = uploaded.entry.end_offset});
   const Chain chain = connect_entries(entries, evidence.log_start);
   p->own = evidence.own;
   p->log_start = evidence.log_start;
   if (!evidence.unreadable_object.empty() || !chain.gap.empty()) {
-    recovered("case=\"quarantined\"");
-    quarantine(*p, evidence.unreadable_object.empty() ? chain.gap : "an object that may hold its data is lost or damaged: " + evidence.unreadable_object);
+    lost(evidence.unreadable_object.empty()
+             ? chain.gap
+             : "an object that may hold its data is lost or damaged: " + evidence.unreadable_object);
     co_return;
   }
   const std::vector<wal::HistoryEntry> history = wal_history(evidence.own);
   // With a log start beyond the objects the tail begins with the batch that holds the log start.
   const wal::PartitionDecision decision = decide(evidence, chain.end, history);
   if (decision.quarantine) {
-    recovered("case=\"quarantined\"");
-    quarantine(*p, fmt::format("acknowledged offsets {} to {} are neither in objects nor in the WAL of session {}", decision.end.value(),
-                               decision.witness.value() - 1,
-                               evidence.own.history.empty() ? "none" : evidence.own.history.back().session.to_string()));
+    lost(fmt::format("acknowledged offsets {} to {} are neither in objects nor in the WAL of session {}", decision.end.value(),
+                     decision.witness.value() - 1,
+                     evidence.own.history.empty() ? "none" : evidence.own.history.back().session.to_string()));
     co_return;
   }
   p->high_watermark = p->end = decision.end;
@@ -71,8 +82,10 @@ runtime::Task<void> ShardLog::adopt(PartitionEvidence evidence) {
   auto restored = co_await restore_tail(p, evidence, decision.tail);
   if (p->phase != Phase::loading) co_return;
   if (!restored) {
-    recovered("case=\"quarantined\"");
-    quarantine(*p, restored.error().text);
+    tail_records_ -= p->tail.size();
+    p->tail = Tail();
+    remove_backlog(*p, p->backlog_bytes);
+    lost(restored.error().text);
     co_return;
   }
   recovered(case_label(evidence, decision));
@@ -131,10 +144,10 @@ runtime::Task<base::Result<void>> ShardLog::restore_tail(PartitionPtr p, const P
   for (const std::size_t index : order) {
     const wal::RecoveredRecord& found = evidence.records[index];
     const auto header = model::peek_batch_header(found.batch_header);
-    if (!header || header->base_offset != found.header.base_offset || header->last_offset_delta + 1 != found.header.offset_count ||
-        header->size_bytes() != found.place.length_bytes) {
-      co_return base::fail(base::ErrorKind::corrupt,
-                           fmt::format("the WAL's record at offset {} does not hold that batch", found.header.base_offset.value()));
+    if (!header || header->base_offset != found.header.base_offset ||
+        header->last_offset_delta + 1 != found.header.offset_count || header->size_bytes() != found.place.length_bytes) {
+      co_return base::fail(base::ErrorKind::corrupt, fmt::format("the WAL's record at offset {} does not hold that batch",
+                                                                 found.header.base_offset.value()));
     }
     std::optional<model::EndMarker> marker;
     if (header->is_control()) {
@@ -142,9 +155,15 @@ runtime::Task<base::Result<void>> ShardLog::restore_tail(PartitionPtr p, const P
       if (p->phase != Phase::loading) co_return base::Result<void>();
       WEIR_CO_TRY_ASSIGN(marker, model::read_end_marker(payload.view()));
     }
-    TailRecord record{.base = header->base_offset, .end = header->next_offset(), .number = next_number_++, .place = found.place,
-                      .memory = {}, .size_bytes = found.place.length_bytes, .max_timestamp = header->max_timestamp,
-                      .transactional = header->is_transactional(), .control = header->is_control()};
+    TailRecord record{.base = header->base_offset,
+                      .end = header->next_offset(),
+                      .number = next_number_++,
+                      .place = found.place,
+                      .memory = {},
+                      .size_bytes = found.place.length_bytes,
+                      .max_timestamp = header->max_timestamp,
+                      .transactional = header->is_transactional(),
+                      .control = header->is_control()};
     if (header->has_producer()) {
       const ProducerInput input = producer_input(*header, marker, true);
       const auto effect = p->producer_table().apply(input, record.base, record.end - 1, record.max_timestamp, nullptr);

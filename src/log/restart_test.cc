@@ -94,6 +94,9 @@ TEST(Restart, AMissingAcknowledgedRecordQuarantinesOnlyItsPartition) {
   EXPECT_EQ(broker.wal->live_count(), live) << "something of it was freed";
   EXPECT_EQ(broker.produce(batch(), partition(1, 1)).base_offset, model::Offset(3));
   EXPECT_EQ(cluster.manual.metrics.gauge(quarantined_partitions, "").value(), 1);
+  broker.delete_topic(1);
+  EXPECT_EQ(broker.wal->live_count(), 0U) << "deleted: nothing of it is kept any more";
+  EXPECT_EQ(cluster.manual.metrics.gauge(quarantined_partitions, "").value(), 0);
 }
 
 TEST(Restart, UploadedAndUnuploadedPartsConnect) {
@@ -130,9 +133,12 @@ TEST(Restart, ProducersSurviveInObjectsAndInTheTail) {
   {
     Broker broker(cluster);
     broker.start();
-    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 4})).base_offset, model::Offset(4)) << "from the object";
-    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 8})).base_offset, model::Offset(8)) << "from the tail";
-    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 3})).error, Errc::out_of_order_sequence) << "older than five";
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 4})).base_offset, model::Offset(4))
+        << "from the object";
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 8})).base_offset, model::Offset(8))
+        << "from the tail";
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 3})).error, Errc::out_of_order_sequence)
+        << "older than five";
     EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 10})).error, Errc::out_of_order_sequence);
     EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 1, .sequence = 9})).error, Errc::invalid_producer_epoch);
     EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 9})).base_offset, model::Offset(9));

@@ -42,8 +42,8 @@ void ShardLog::start() {
   if (scope_) return;
   appender_ = &doors_.wal.appender(id_);
   const auto shard_count = static_cast<std::uint32_t>(doors_.runtime.shards.size());
-  cache_ = cache::make_block_cache(doors_.runtime, doors_.store,
-                                   {.capacity_bytes = doors_.options.block_cache_bytes / shard_count});
+  cache_ =
+      cache::make_block_cache(doors_.runtime, doors_.store, {.capacity_bytes = doors_.options.block_cache_bytes / shard_count});
   scope_ = std::make_unique<runtime::Scope>();
   wal_reads_ = std::make_unique<runtime::Semaphore>(wal_reads_inflight_max);
   scope_->spawn("expire producers", expire_producers());
@@ -105,7 +105,7 @@ void ShardLog::remove_topic(model::TopicId topic) {
     fail_queue(*p, Errc::unknown_partition, "the topic was deleted");
     fail_pending(*p, Errc::unknown_partition, "the topic was deleted");
     wake_waiters(*p, true);
-    std::vector<wal::Place> places = std::move(p->void_places);
+    std::vector<wal::Place> places = std::move(p->held_places);
     for (std::size_t i = p->tail.uploaded_count(); i < p->tail.size(); ++i) {
       const std::size_t confirmed = p->tail.confirmed_count();
       if (i < confirmed || p->pending[i - confirmed].durable) places.push_back(p->tail[i].place);
@@ -125,6 +125,7 @@ void ShardLog::remove_topic(model::TopicId topic) {
     free_slot_when_silent(*p);
   }
   topics_.erase(found);
+  room_.pulse();
 }
 
 void ShardLog::update_config(model::TopicId topic, std::shared_ptr<const model::TopicConfig> config) {
@@ -164,7 +165,8 @@ void ShardLog::quarantine(Partition& p, std::string reason) {
 void ShardLog::fence_all(const std::string& why) {
   if (!fenced_.empty()) return;
   fenced_ = why.empty() ? "this broker's session is sealed" : why;
-  doors_.runtime.log->error("log", "this broker's session is fenced: nothing is appended or served any more", {{"reason", fenced_}});
+  doors_.runtime.log->error("log", "this broker's session is fenced: nothing is appended or served any more",
+                            {{"reason", fenced_}});
   for (auto& [topic, entry] : topics_) {
     for (auto& [index, p] : entry.partitions) {
       fail_queue(*p, Errc::not_owner, fenced_);

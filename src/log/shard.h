@@ -46,7 +46,8 @@ class ShardLog final : public Shard, public wal::ShardSink {
   EpochEnd epoch_end(model::TopicPartition partition, model::LeaderEpoch epoch);
   runtime::Task<Errc> raise_log_start(model::TopicPartition partition, model::Offset to);
   base::Result<std::optional<Location>> locate(model::TopicPartition partition, model::Offset offset);
-  void add_waiters(std::uint64_t id, std::shared_ptr<WaitState> state, std::vector<std::pair<std::size_t, Log::WaitPosition>> positions);
+  void add_waiters(std::uint64_t id, std::shared_ptr<WaitState> state,
+                   std::vector<std::pair<std::size_t, Log::WaitPosition>> positions);
   void remove_waiters(std::uint64_t id) { wait_groups_.erase(id); }
 
   // --- wal::ShardSink ---
@@ -140,9 +141,9 @@ class ShardLog final : public Shard, public wal::ShardSink {
   };
   runtime::Task<bool> wait_loaded(PartitionPtr p, base::MonoTime deadline);
   runtime::Task<base::Result<Run>> read_tail(PartitionPtr p, model::Offset from, model::Offset to, std::uint32_t max_bytes,
-                                                           bool at_least_one);
-  runtime::Task<base::Result<Run>> read_objects(PartitionPtr p, model::Offset from, model::Offset to,
-                                                              std::uint32_t max_bytes, bool at_least_one, base::MonoTime deadline);
+                                             bool at_least_one);
+  runtime::Task<base::Result<Run>> read_objects(PartitionPtr p, model::Offset from, model::Offset to, std::uint32_t max_bytes,
+                                                bool at_least_one, base::MonoTime deadline);
   [[nodiscard]] ObjectPlan plan_objects(Partition& p, model::Offset from, model::Offset to, std::uint32_t max_bytes);
   runtime::Task<void> load_part(ObjectPlan* plan, std::size_t index, base::MonoTime deadline);
   runtime::Task<void> load_place(TailPlan* plan, std::size_t index);
@@ -164,7 +165,8 @@ class ShardLog final : public Shard, public wal::ShardSink {
   void wake_waiters(Partition& p, bool end);
 
   // recover.cc
-  runtime::Task<base::Result<void>> restore_tail(PartitionPtr p, const PartitionEvidence& evidence, std::vector<std::size_t> order);
+  runtime::Task<base::Result<void>> restore_tail(PartitionPtr p, const PartitionEvidence& evidence,
+                                                 std::vector<std::size_t> order);
   static void restore_uploaded(Partition& p, const PartitionEvidence& evidence, const Chain& chain);
 
   const Doors& doors_;
@@ -177,6 +179,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   std::unique_ptr<cache::BlockCache> cache_;
   std::unique_ptr<runtime::Scope> scope_;
   std::unique_ptr<runtime::Semaphore> wal_reads_;
+  runtime::Event room_;  ///< pulsed when fewer records wait for their upload or confirmation
 
   std::map<model::TopicId, Topic> topics_;
   std::unordered_map<model::TopicPartition, PartitionPtr> by_id_;  ///< looked up, never iterated

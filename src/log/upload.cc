@@ -83,7 +83,10 @@ std::vector<UploadRun> ShardLog::collect(std::uint64_t max_bytes) {
       total += record.size_bytes;
       collected.end = record.end;
       summary.add(record);
-      run.batches.push_back({.place = record.place, .memory = record.memory, .base_offset = record.base, .end_offset = record.end,
+      run.batches.push_back({.place = record.place,
+                             .memory = record.memory,
+                             .base_offset = record.base,
+                             .end_offset = record.end,
                              .max_timestamp = record.max_timestamp});
     }
     if (run.batches.empty()) break;
@@ -98,7 +101,8 @@ std::vector<UploadRun> ShardLog::collect(std::uint64_t max_bytes) {
     runs.push_back(std::move(run));
     collected_.push_back(std::move(collected));
   }
-  std::sort(runs.begin(), runs.end(), [](const UploadRun& a, const UploadRun& b) { return a.entry.partition < b.entry.partition; });
+  std::sort(runs.begin(), runs.end(),
+            [](const UploadRun& a, const UploadRun& b) { return a.entry.partition < b.entry.partition; });
   return runs;
 }
 
@@ -137,6 +141,7 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
   ENSURE(by_id.empty(), "{} entries are committed that were not collected", by_id.size());
   abandoned();
   release_places(places);
+  room_.pulse();
 }
 
 void ShardLog::abandoned() {
@@ -174,8 +179,11 @@ std::vector<Shard::Extent> ShardLog::extents(const model::TopicPartition& partit
   if (!p) return out;
   for (std::size_t i = 0; i < p->extents.size(); ++i) {
     const log::Extent& extent = p->extents[i];
-    out.push_back({.object = *extent.object, .base_offset = extent.base, .end_offset = extent.end,
-                   .payload_bytes = extent.payload_bytes, .max_timestamp = extent.max_timestamp});
+    out.push_back({.object = *extent.object,
+                   .base_offset = extent.base,
+                   .end_offset = extent.end,
+                   .payload_bytes = extent.payload_bytes,
+                   .max_timestamp = extent.max_timestamp});
   }
   return out;
 }
@@ -209,6 +217,7 @@ runtime::Task<Errc> ShardLog::raise_log_start(model::TopicPartition partition, m
   if (p->transactions) p->transactions->drop_spans_below(to);
   while (p->epochs.size() > 1 && p->epochs[1].start <= to) p->epochs.erase(p->epochs.begin());
   release_places(freed);
+  room_.pulse();
   appender_->uploaded_to(partition, p->uploaded_to());
   renew_dirty(*p);
   p->check();

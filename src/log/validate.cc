@@ -31,8 +31,8 @@ void check_newest(Validated& batch, const model::TopicConfig& config, base::Wall
   }
   const base::WallMs newest = batch.header.max_timestamp;
   if (newest >= 0 && newest - now_ms > config.timestamp_after_max_ms) {
-    refuse(batch, Errc::invalid_timestamp, fmt::format("timestamp {} is more than {} ms ahead of the broker's clock", newest,
-                                                       config.timestamp_after_max_ms));
+    refuse(batch, Errc::invalid_timestamp,
+           fmt::format("timestamp {} is more than {} ms ahead of the broker's clock", newest, config.timestamp_after_max_ms));
   }
 }
 
@@ -47,8 +47,8 @@ void check_records(Validated& batch, bytes::Bytes sent, const model::TopicConfig
       return refuse(batch, Errc::invalid_record, "a record of a compacted topic needs a key");
     }
     if (check_age && (*record)->timestamp >= 0 && now_ms - (*record)->timestamp > config.timestamp_before_max_ms) {
-      return refuse(batch, Errc::invalid_timestamp, fmt::format("timestamp {} is more than {} ms old", (*record)->timestamp,
-                                                                config.timestamp_before_max_ms));
+      return refuse(batch, Errc::invalid_timestamp,
+                    fmt::format("timestamp {} is more than {} ms old", (*record)->timestamp, config.timestamp_before_max_ms));
     }
   }
 }
@@ -90,11 +90,13 @@ Validated validate_batch(bytes::Bytes records, bool coordinator) {
   return batch;
 }
 
-void validate_for_topic(Validated& batch, bytes::Bytes sent, const model::TopicConfig& config, bool coordinator, base::WallMs now_ms) {
+void validate_for_topic(Validated& batch, bytes::Bytes sent, const model::TopicConfig& config, bool coordinator,
+                        base::WallMs now_ms) {
   if (batch.error != Errc::none) return;
   const auto size_max = static_cast<std::size_t>(config.max_message_bytes);
   if (!coordinator && sent.size() > size_max) {
-    return refuse(batch, Errc::message_too_large, fmt::format("a batch of {} bytes exceeds max.message.bytes = {}", sent.size(), size_max));
+    return refuse(batch, Errc::message_too_large,
+                  fmt::format("a batch of {} bytes exceeds max.message.bytes = {}", sent.size(), size_max));
   }
   if (batch.header.is_control()) return;
   const bool create_time = config.timestamp_type == model::TimestampType::create_time;
@@ -108,7 +110,8 @@ void validate_for_topic(Validated& batch, bytes::Bytes sent, const model::TopicC
   if (!rebuilt) return refuse(batch, Errc::invalid_record, rebuilt.error().text);
   if (!coordinator && rebuilt->size() > size_max) {
     return refuse(batch, Errc::message_too_large,
-                  fmt::format("in the topic's compression the batch has {} bytes: more than max.message.bytes = {}", rebuilt->size(), size_max));
+                  fmt::format("in the topic's compression the batch has {} bytes: more than max.message.bytes = {}",
+                              rebuilt->size(), size_max));
   }
   batch.header = *model::peek_batch_header(rebuilt->view());
   batch.rebuilt = std::move(*rebuilt);

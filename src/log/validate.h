@@ -3,7 +3,7 @@
 //             validate_for_topic() runs on the owner's. Exactly one batch per partition, as Kafka asks of Produce 3 and later.
 //             The records are looked into only where the topic demands it: its own compression.type, keys of compacted topics,
 //             a bound on old timestamps.
-// Tests:      log/validate_test.cc
+// Tests:      log/produce_test.cc
 #pragma once
 
 #include <optional>
@@ -25,6 +25,7 @@ struct Validated {
 
 [[nodiscard]] Validated validate_batch(bytes::Bytes records, bool coordinator);
 /// Adds what the topic demands; a no-op on an error.
-void validate_for_topic(Validated& batch, bytes::Bytes sent, const model::TopicConfig& config, bool coordinator, base::WallMs now_ms);
+void validate_for_topic(Validated& batch, bytes::Bytes sent, const model::TopicConfig& config, bool coordinator,
+                        base::WallMs now_ms);
 
 }  // namespace weir::log

@@ -109,7 +109,8 @@ Result<std::optional<RecordView>> RecordReader::next() {
     return std::optional<RecordView>();
   }
   const auto length = bytes::get_varint(data_, at_);
-  if (!length || *length < static_cast<std::int64_t>(record_bytes_min - 1) || *length > static_cast<std::int64_t>(data_.size() - at_)) {
+  if (!length || *length < static_cast<std::int64_t>(record_bytes_min - 1) ||
+      *length > static_cast<std::int64_t>(data_.size() - at_)) {
     return fail(ErrorKind::invalid, "a record's length does not fit");
   }
   const bytes::Bytes record = data_.subspan(at_, static_cast<std::size_t>(*length));
@@ -139,9 +140,9 @@ Result<bytes::Buffer> build_batch(const BatchSpec& spec, const std::vector<Recor
   BatchHeader header;
   header.base_offset = spec.base_offset;
   header.leader_epoch = spec.leader_epoch;
-  header.attributes = static_cast<std::uint16_t>(static_cast<unsigned>(spec.compression) |
-                                                 (static_cast<unsigned>(spec.timestamp_type) << 3U) |
-                                                 (spec.transactional ? 0x10U : 0U) | (spec.control ? 0x20U : 0U));
+  header.attributes =
+      static_cast<std::uint16_t>(static_cast<unsigned>(spec.compression) | (static_cast<unsigned>(spec.timestamp_type) << 3U) |
+                                 (spec.transactional ? 0x10U : 0U) | (spec.control ? 0x20U : 0U));
   header.last_offset_delta = static_cast<std::int32_t>(records.size()) - 1;
   header.record_count = static_cast<std::int32_t>(records.size());
   header.base_timestamp = records.front().timestamp;
@@ -174,7 +175,8 @@ Result<bytes::Buffer> build_batch(const BatchSpec& spec, const std::vector<Recor
 
 Result<bytes::Buffer> recompress(bytes::Bytes batch, CompressionType to) {
   std::optional<BatchHeader> header = peek_batch_header(batch);
-  if (!header || header->size_bytes() > batch.size()) return fail(ErrorKind::invalid, "the batch is shorter than its header says");
+  if (!header || header->size_bytes() > batch.size())
+    return fail(ErrorKind::invalid, "the batch is shorter than its header says");
   WEIR_TRY_ASSIGN(const bytes::Buffer plain, inflate_records(batch, *header));
   header->attributes = static_cast<std::uint16_t>((header->attributes & ~compression_mask) | static_cast<std::uint16_t>(to));
   if (to == CompressionType::none) return assemble(*header, plain.view());
@@ -187,7 +189,8 @@ Result<EndMarker> read_end_marker(bytes::Bytes batch) {
   WEIR_TRY_ASSIGN(const std::optional<RecordView> record, reader.next());
   constexpr std::size_t key_bytes_min = 4;
   constexpr std::size_t value_bytes_min = 6;
-  if (!record || !record->key || record->key->size() < key_bytes_min || !record->value || record->value->size() < value_bytes_min) {
+  if (!record || !record->key || record->key->size() < key_bytes_min || !record->value ||
+      record->value->size() < value_bytes_min) {
     return fail(ErrorKind::invalid, "a control batch without an end-of-transaction marker");
   }
   const auto type = bytes::load_be<std::int16_t>(record->key->data() + 2);

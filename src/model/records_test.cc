@@ -1,8 +1,8 @@
 #include "model/records.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "bytes/crc32c.h"
 
@@ -53,8 +53,11 @@ TEST(Records, BuiltBatchesPassTheCheckAndReadBackInEveryCodec) {
 }
 
 TEST(Records, RecompressKeepsRecordsAndHeader) {
-  const auto batch = build_batch({.base_offset = Offset(40), .compression = CompressionType::gzip, .producer_id = ProducerId(9),
-                                  .producer_epoch = ProducerEpoch(2), .base_sequence = Sequence(77)},
+  const auto batch = build_batch({.base_offset = Offset(40),
+                                  .compression = CompressionType::gzip,
+                                  .producer_id = ProducerId(9),
+                                  .producer_epoch = ProducerEpoch(2),
+                                  .base_sequence = Sequence(77)},
                                  three());
   ASSERT_TRUE(batch);
   for (int type = 0; type <= 4; ++type) {
@@ -96,7 +99,10 @@ TEST(Records, DamagedRecordsNeverReadOutside) {
     ASSERT_TRUE(reader);
     for (int n = 0; n < 4; ++n) {
       const auto record = reader->next();
-      if (!record) { ++refused; break; }
+      if (!record) {
+        ++refused;
+        break;
+      }
       if (!*record) break;
     }
   }

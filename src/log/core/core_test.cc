@@ -1,7 +1,7 @@
 // The pure parts below a partition: ring, lists, tail, extents, transactions.
-#include <gtest/gtest.h>
-
 #include <deque>
+
+#include <gtest/gtest.h>
 
 #include "log/core/extents.h"
 #include "log/core/ring.h"
@@ -41,8 +41,12 @@ TEST(Ring, BehavesAsADeque) {
 
 TailRecord record(std::int64_t base, std::int64_t end, base::WallMs timestamp = 0) {
   static std::uint64_t number = 0;
-  TailRecord r{.base = Offset(base), .end = Offset(end), .number = ++number, .memory = bytes::Buffer::copy_of(std::string_view("x")),
-               .size_bytes = 1, .max_timestamp = timestamp};
+  TailRecord r{.base = Offset(base),
+               .end = Offset(end),
+               .number = ++number,
+               .memory = bytes::Buffer::copy_of(std::string_view("x")),
+               .size_bytes = 1,
+               .max_timestamp = timestamp};
   r.place.offset_bytes = static_cast<std::uint32_t>(base);
   return r;
 }

@@ -1,8 +1,8 @@
 #include "log/core/extents.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "log/core/ring.h"

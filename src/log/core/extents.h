@@ -2,7 +2,7 @@
 // Why:        a read finds its block by two binary searches; retention sees whole extents.
 // Place:      pure; one per partition, nothing allocated while empty. A block costs 48 bytes (per MiB of data), an extent 88.
 // Contract:   extents are contiguous in offsets, except where everything between lies below the log start.
-// Tests:      log/core/extents_test.cc.
+// Tests:      log/core/core_test.cc.
 #pragma once
 
 #include <cstdint>

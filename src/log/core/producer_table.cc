@@ -1,10 +1,10 @@
 #include "log/core/producer_table.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 
@@ -47,15 +47,18 @@ ProducerVerdict check_marker(const ProducerEntry& entry, const ProducerInput& ba
 ProducerVerdict check_sequence(const ProducerEntry& entry, const ProducerInput& batch) {
   if (batch.epoch != entry.epoch) {
     if (batch.base_sequence.value() == 0) return {};
-    return refuse(Kind::out_of_order_sequence, fmt::format("producer {} begins epoch {} with sequence {}, not 0",
-                                                           batch.producer_id.value(), batch.epoch.value(), batch.base_sequence.value()));
+    return refuse(Kind::out_of_order_sequence,
+                  fmt::format("producer {} begins epoch {} with sequence {}, not 0", batch.producer_id.value(),
+                              batch.epoch.value(), batch.base_sequence.value()));
   }
   if (entry.batch_count == 0 && entry.expected.value() >= 0) {
     if (batch.base_sequence == entry.expected) return {};
-    return refuse(Kind::out_of_order_sequence, fmt::format("producer {} sent sequence {}, but {} was not appended yet",
-                                                           batch.producer_id.value(), batch.base_sequence.value(), entry.expected.value()));
+    return refuse(Kind::out_of_order_sequence,
+                  fmt::format("producer {} sent sequence {}, but {} was not appended yet", batch.producer_id.value(),
+                              batch.base_sequence.value(), entry.expected.value()));
   }
-  const model::Sequence last = entry.batch_count == 0 ? model::no_sequence : entry.batches[entry.batch_count - 1U].last_sequence;
+  const model::Sequence last =
+      entry.batch_count == 0 ? model::no_sequence : entry.batches[entry.batch_count - 1U].last_sequence;
   if (follows(last, batch.base_sequence)) return {};
   return refuse(Kind::out_of_order_sequence, fmt::format("producer {} sent sequence {} after {}", batch.producer_id.value(),
                                                          batch.base_sequence.value(), last.value()));
@@ -106,7 +109,11 @@ ProducerTable::Effect ProducerTable::apply(const ProducerInput& batch, model::Of
   const auto [at, fresh] = entries_.try_emplace(batch.producer_id);
   ProducerEntry& entry = at->second;
   if (undo != nullptr) {
-    *undo = {.producer_id = batch.producer_id, .existed = !fresh, .epoch = batch.epoch, .base_sequence = batch.base_sequence, .before = entry};
+    *undo = {.producer_id = batch.producer_id,
+             .existed = !fresh,
+             .epoch = batch.epoch,
+             .base_sequence = batch.base_sequence,
+             .before = entry};
   }
   Effect effect;
   take_epoch(entry, batch.epoch);
@@ -132,7 +139,8 @@ ProducerTable::Effect ProducerTable::apply(const ProducerInput& batch, model::Of
 
 void ProducerTable::confirmed(model::ProducerId producer_id) {
   const auto found = entries_.find(producer_id);
-  ENSURE(found != entries_.end() && found->second.unconfirmed_count > 0, "producer {} has nothing unconfirmed", producer_id.value());
+  ENSURE(found != entries_.end() && found->second.unconfirmed_count > 0, "producer {} has nothing unconfirmed",
+         producer_id.value());
   --found->second.unconfirmed_count;
 }
 
@@ -173,7 +181,8 @@ void ProducerTable::merge(const object::ProducerDelta& delta) {
 std::size_t ProducerTable::expire(base::WallMs now_ms, std::int64_t expiration_ms) {
   return std::erase_if(entries_, [&](const auto& item) {
     const ProducerEntry& entry = item.second;
-    return entry.open_transaction_start.value() < 0 && entry.unconfirmed_count == 0 && now_ms - entry.last_timestamp > expiration_ms;
+    return entry.open_transaction_start.value() < 0 && entry.unconfirmed_count == 0 &&
+           now_ms - entry.last_timestamp > expiration_ms;
   });
 }
 
@@ -192,7 +201,8 @@ std::size_t ProducerTable::make_room(std::size_t producers_max) {
   std::size_t left = ages.size() / share + 1;
   return std::erase_if(entries_, [&](const auto& item) {
     const ProducerEntry& entry = item.second;
-    if (left == 0 || entry.open_transaction_start.value() >= 0 || entry.unconfirmed_count > 0 || entry.last_timestamp > limit) return false;
+    if (left == 0 || entry.open_transaction_start.value() >= 0 || entry.unconfirmed_count > 0 || entry.last_timestamp > limit)
+      return false;
     --left;
     return true;
   });

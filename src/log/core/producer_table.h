@@ -45,10 +45,18 @@ struct ProducerInput {
   std::optional<model::EndMarker> marker;  ///< of a control batch
   bool coordinator = false;                ///< a coordinator's own record: sequences are not judged
 };
-[[nodiscard]] ProducerInput producer_input(const model::BatchHeader& header, std::optional<model::EndMarker> marker, bool coordinator);
+[[nodiscard]] ProducerInput producer_input(const model::BatchHeader& header, std::optional<model::EndMarker> marker,
+                                           bool coordinator);
 
 struct ProducerVerdict {
-  enum class Kind : std::uint8_t { accept, duplicate, out_of_order_sequence, stale_epoch, wrong_transaction_state, stale_coordinator };
+  enum class Kind : std::uint8_t {
+    accept,
+    duplicate,
+    out_of_order_sequence,
+    stale_epoch,
+    wrong_transaction_state,
+    stale_coordinator
+  };
   Kind kind = Kind::accept;
   object::ProducerBatch first;  ///< of a duplicate
   std::string message;          ///< of a refusal

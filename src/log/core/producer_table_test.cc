@@ -1,9 +1,9 @@
 // Kafka's checks of idempotent producers as a table: each line is one event and what must come of it.
 #include "log/core/producer_table.h"
 
-#include <gtest/gtest.h>
-
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 namespace weir::log {
 namespace {
@@ -43,7 +43,8 @@ struct Machine {
     std::int64_t first = 0;
     int count = 1;
     in >> producer >> epoch >> first >> count;
-    ProducerInput input{.producer_id = model::ProducerId(producer), .epoch = model::ProducerEpoch(static_cast<std::int16_t>(epoch))};
+    ProducerInput input{.producer_id = model::ProducerId(producer),
+                        .epoch = model::ProducerEpoch(static_cast<std::int16_t>(epoch))};
     if (event == "commit" || event == "abort") {
       input.marker = model::EndMarker{.commit = event == "commit", .coordinator_epoch = static_cast<std::int32_t>(first)};
       input.transactional = true;
@@ -84,7 +85,8 @@ void run(const std::string& table) {
     if (begin == std::string::npos) continue;
     std::string expected = arrow == std::string::npos ? "" : line.substr(arrow + 3);
     while (!expected.empty() && expected.back() == ' ') expected.pop_back();
-    EXPECT_EQ(machine.step(line.substr(begin, arrow == std::string::npos ? arrow : arrow - begin)), expected) << "line " << number << ": " << line;
+    EXPECT_EQ(machine.step(line.substr(begin, arrow == std::string::npos ? arrow : arrow - begin)), expected)
+        << "line " << number << ": " << line;
   }
 }
 
@@ -196,7 +198,9 @@ TEST(ProducerTable, Transactions) {
 
 TEST(ProducerTable, WhatWasRefusedAdmissionIsNotOvertaken) {
   ProducerTable table;
-  ProducerInput first{.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(0), .base_sequence = model::Sequence(5),
+  ProducerInput first{.producer_id = model::ProducerId(1),
+                      .epoch = model::ProducerEpoch(0),
+                      .base_sequence = model::Sequence(5),
                       .last_sequence = model::Sequence(5)};
   ProducerInput second = first;
   second.base_sequence = second.last_sequence = model::Sequence(6);
@@ -215,14 +219,17 @@ TEST(ProducerTable, WhatWasRefusedAdmissionIsNotOvertaken) {
 TEST(ProducerTable, ForgetsTheIdleAndTheOldestNeverTheBusy) {
   ProducerTable table;
   const auto add = [&](std::int64_t id, base::WallMs timestamp, bool transactional, bool unconfirmed) {
-    ProducerInput input{.producer_id = model::ProducerId(id), .epoch = model::ProducerEpoch(0), .base_sequence = model::Sequence(0),
-                        .last_sequence = model::Sequence(0), .transactional = transactional};
+    ProducerInput input{.producer_id = model::ProducerId(id),
+                        .epoch = model::ProducerEpoch(0),
+                        .base_sequence = model::Sequence(0),
+                        .last_sequence = model::Sequence(0),
+                        .transactional = transactional};
     ProducerTable::Undo undo;
     table.apply(input, model::Offset(id), model::Offset(id), timestamp, unconfirmed ? &undo : nullptr);
   };
   add(1, 1000, false, false);
-  add(2, 1000, true, false);   // open transaction
-  add(3, 1000, false, true);   // unconfirmed
+  add(2, 1000, true, false);  // open transaction
+  add(3, 1000, false, true);  // unconfirmed
   add(4, 5000, false, false);
   EXPECT_EQ(table.expire(3500, 2000), 1U);
   EXPECT_FALSE(table.entries().contains(model::ProducerId(1)));
@@ -240,12 +247,18 @@ TEST(ProducerTable, ForgetsTheIdleAndTheOldestNeverTheBusy) {
 TEST(ProducerTable, MergesDeltasOfObjects) {
   ProducerTable table;
   const auto batch_at = [](std::int32_t sequence, std::int64_t offset) {
-    return object::ProducerBatch{.base_sequence = model::Sequence(sequence), .last_sequence = model::Sequence(sequence),
-                                 .base_offset = model::Offset(offset), .last_offset = model::Offset(offset), .max_timestamp = offset};
+    return object::ProducerBatch{.base_sequence = model::Sequence(sequence),
+                                 .last_sequence = model::Sequence(sequence),
+                                 .base_offset = model::Offset(offset),
+                                 .last_offset = model::Offset(offset),
+                                 .max_timestamp = offset};
   };
-  table.merge({.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(0), .batches = {batch_at(0, 10), batch_at(1, 11)}});
-  table.merge({.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(0),
-               .batches = {batch_at(2, 12), batch_at(3, 13), batch_at(4, 14), batch_at(5, 15)}, .open_transaction_start = model::Offset(14)});
+  table.merge(
+      {.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(0), .batches = {batch_at(0, 10), batch_at(1, 11)}});
+  table.merge({.producer_id = model::ProducerId(1),
+               .epoch = model::ProducerEpoch(0),
+               .batches = {batch_at(2, 12), batch_at(3, 13), batch_at(4, 14), batch_at(5, 15)},
+               .open_transaction_start = model::Offset(14)});
   const ProducerEntry& entry = table.entries().at(model::ProducerId(1));
   ASSERT_EQ(entry.batch_count, 5);
   EXPECT_EQ(entry.batches[0].base_offset, model::Offset(11));

@@ -5,12 +5,12 @@
 namespace weir::log {
 
 void Tail::push(TailRecord record) {
-  ENSURE(records_.empty() || records_.back().end == record.base, "a record at {} behind one that ends at {}", record.base.value(),
-         records_.back().end.value());
+  ENSURE(records_.empty() || records_.back().end == record.base, "a record at {} behind one that ends at {}",
+         record.base.value(), records_.back().end.value());
   ENSURE(records_.empty() || records_.back().number < record.number, "record numbers do not ascend");
   ENSURE(record.base < record.end, "an empty record at {}", record.base.value());
-  record.running_max_timestamp = records_.empty() ? record.max_timestamp
-                                                  : std::max(record.max_timestamp, records_.back().running_max_timestamp);
+  record.running_max_timestamp =
+      records_.empty() ? record.max_timestamp : std::max(record.max_timestamp, records_.back().running_max_timestamp);
   records_.push_back(std::move(record));
 }
 

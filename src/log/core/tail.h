@@ -5,7 +5,7 @@
 //             [uploaded, confirmed) are confirmed and wait for upload; [confirmed, size) wait for the WAL.
 // Invariants: records are contiguous; those without memory form a prefix of the queue up to `confirmed` (memory is dropped
 //             oldest first); uploaded ones without memory are gone (asserted).
-// Tests:      log/core/tail_test.cc.
+// Tests:      log/core/core_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +22,9 @@ namespace weir::log {
 struct TailRecord {
   model::Offset base{0};
   model::Offset end{0};
-  std::uint64_t number = 0;       ///< within the shard; ascends along the tail
-  wal::Place place;               ///< known once durable
-  bytes::Buffer memory;           ///< empty when only the WAL has it
+  std::uint64_t number = 0;  ///< within the shard; ascends along the tail
+  wal::Place place;          ///< known once durable
+  bytes::Buffer memory;      ///< empty when only the WAL has it
   std::uint32_t size_bytes = 0;
   base::WallMs max_timestamp = -1;
   base::WallMs running_max_timestamp = -1;  ///< over all records pushed up to this one

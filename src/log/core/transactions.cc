@@ -19,7 +19,8 @@ void Transactions::begin(model::ProducerId producer, model::Offset first) {
 
 void Transactions::end(model::ProducerId producer, model::Offset first, model::Offset marker, bool commit) {
   const auto found = open_.find(first);
-  ENSURE(found != open_.end() && found->second == producer, "no transaction of producer {} is open from {}", producer.value(), first.value());
+  ENSURE(found != open_.end() && found->second == producer, "no transaction of producer {} is open from {}", producer.value(),
+         first.value());
   open_.erase(found);
   ended_.push_back({.producer = producer, .first = first, .marker = marker});
   if (!commit) spans_.push_back({.producer_id = producer, .first = first, .last = marker});

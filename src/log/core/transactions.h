@@ -4,7 +4,7 @@
 // Contract:   pure. begin/end in log order, also for what is not confirmed; confirmed_to() as the high watermark moves;
 //             take_back(h) forgets everything at or above h (a void). Spans stay until drop_below().
 // Invariants: spans are in order of their last offset (the marker).
-// Tests:      log/core/transactions_test.cc.
+// Tests:      log/core/core_test.cc.
 #pragma once
 
 #include <map>

@@ -55,7 +55,9 @@ class FakeWal::FakeAppender final : public wal::Appender {
     }
     wal_.admission_.pulse();
   }
-  void uploaded_to(const model::TopicPartition& partition, model::Offset offset) override { wal_.uploaded_[partition] = offset; }
+  void uploaded_to(const model::TopicPartition& partition, model::Offset offset) override {
+    wal_.uploaded_[partition] = offset;
+  }
   runtime::Task<base::Result<bytes::Buffer>> read(wal::Place place) override {
     ++wal_.read_count_;
     while (wal_.reads_hang) co_await wal_.reads_.wait();
@@ -86,7 +88,8 @@ FakeWal::FakeWal(runtime::Runtime& runtime, model::SessionId session) : runtime_
 FakeWal::~FakeWal() = default;
 
 void FakeWal::seal(runtime::ShardId shard) {
-  Group group{.id = next_group_++, .shard = shard, .records = std::exchange(appenders_[shard.value()]->open_, {}), .statements = {}};
+  Group group{
+      .id = next_group_++, .shard = shard, .records = std::exchange(appenders_[shard.value()]->open_, {}), .statements = {}};
   sinks_[shard.value()]->collect_statements(group.statements);
   for (const auto& [token, number] : group.records) stored_.at(number).place.lsn = model::Lsn(group.id);
   const std::uint64_t group_id = group.id;
@@ -174,7 +177,8 @@ wal::RecoveredWal FakeWal::recovered() const {
     return std::tuple(a.header.partition, a.header.base_offset, a.header.epoch, a.place.lsn) <
            std::tuple(b.header.partition, b.header.base_offset, b.header.epoch, b.place.lsn);
   });
-  for (const auto& [partition, stated] : durable_statements_) out.statements.push_back({.partition = partition, .high_watermark = stated});
+  for (const auto& [partition, stated] : durable_statements_)
+    out.statements.push_back({.partition = partition, .high_watermark = stated});
   return out;
 }
 

@@ -30,7 +30,8 @@ class FlakyStore final : public store::ObjectStore {
   runtime::Task<base::Result<void>> remove(std::vector<std::string> keys, store::GetOptions options) override {
     co_return co_await inner_.remove(std::move(keys), options);
   }
-  runtime::Task<base::Result<store::ListPage>> list(std::string prefix, std::string start_after, store::GetOptions options) override {
+  runtime::Task<base::Result<store::ListPage>> list(std::string prefix, std::string start_after,
+                                                    store::GetOptions options) override {
     co_return co_await inner_.list(std::move(prefix), std::move(start_after), options);
   }
   [[nodiscard]] std::string description() const override { return "flaky " + inner_.description(); }

@@ -3,12 +3,12 @@
 //             runs on virtual time in one thread.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "keyspace/memory.h"
 #include "keyspace/testing/faulty_keyspace.h"
@@ -47,7 +47,8 @@ struct BatchOptions {
 };
 inline bytes::Buffer batch(BatchOptions options = {}) {
   std::vector<model::RecordInput> records;
-  for (const base::WallMs timestamp : options.timestamps) records.push_back({.key = "k", .value = options.value, .timestamp = timestamp});
+  for (const base::WallMs timestamp : options.timestamps)
+    records.push_back({.key = "k", .value = options.value, .timestamp = timestamp});
   model::BatchSpec spec{.compression = options.compression};
   if (options.producer >= 0) {
     spec.producer_id = model::ProducerId(options.producer);
@@ -58,14 +59,19 @@ inline bytes::Buffer batch(BatchOptions options = {}) {
   return *model::build_batch(spec, records);
 }
 /// `count` records in one batch.
-inline std::vector<base::WallMs> times(std::size_t count, base::WallMs at = test_time) { return std::vector<base::WallMs>(count, at); }
+inline std::vector<base::WallMs> times(std::size_t count, base::WallMs at = test_time) {
+  return std::vector<base::WallMs>(count, at);
+}
 
 /// What outlives a broker.
 class Cluster {
  public:
   explicit Cluster(std::uint32_t shard_count = 1)
-      : manual(shard_count), memory(keyspace::make_memory_keyspace(*manual.doors.shards[0])), keyspace(*memory),
-        objects(*manual.doors.shards[0]), store(objects) {}
+      : manual(shard_count),
+        memory(keyspace::make_memory_keyspace(*manual.doors.shards[0])),
+        keyspace(*memory),
+        objects(*manual.doors.shards[0]),
+        store(objects) {}
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
   ~Cluster() {
@@ -73,7 +79,9 @@ class Cluster {
     manual.drain();
   }
   template <class T>
-  T run(runtime::Task<T> task) { return manual.run(std::move(task)); }
+  T run(runtime::Task<T> task) {
+    return manual.run(std::move(task));
+  }
 
   runtime::testing::ManualRuntime manual;
   std::unique_ptr<keyspace::LocalKeyspace> memory;
@@ -124,35 +132,47 @@ class Broker {
     bytes::Buffer records;
     std::optional<ProduceOutcome> outcome;
     [[nodiscard]] Errc error() const { return outcome ? outcome->error : Errc::cancelled; }
-    [[nodiscard]] std::int64_t offset() const { return outcome && outcome->error == Errc::none ? outcome->base_offset.value() : -1; }
+    [[nodiscard]] std::int64_t offset() const {
+      return outcome && outcome->error == Errc::none ? outcome->base_offset.value() : -1;
+    }
   };
   std::shared_ptr<Produced> begin_produce(bytes::Buffer records, model::TopicPartition to = partition(),
                                           base::Duration timeout = std::chrono::seconds(30), bool coordinator = false) {
     auto produced = std::make_shared<Produced>();
     produced->records = std::move(records);
     cluster_.manual.doors.shards[0]->post([this, produced, to, timeout, coordinator] {
-      scope.spawn("produce", produce_into(log.get(), produced, {.partition = to, .records = produced->records.view(),
-                                                                .deadline = cluster_.manual.now() + timeout, .coordinator = coordinator}));
+      scope.spawn("produce", produce_into(log.get(), produced,
+                                          {.partition = to,
+                                           .records = produced->records.view(),
+                                           .deadline = cluster_.manual.now() + timeout,
+                                           .coordinator = coordinator}));
     });
     cluster_.manual.drain();
     return produced;
   }
   ProduceOutcome produce(bytes::Buffer records, model::TopicPartition to = partition(), bool coordinator = false) {
-    return cluster_.run(log->produce({.partition = to, .records = records.view(),
-                                      .deadline = cluster_.manual.now() + std::chrono::seconds(30), .coordinator = coordinator}));
+    return cluster_.run(log->produce({.partition = to,
+                                      .records = records.view(),
+                                      .deadline = cluster_.manual.now() + std::chrono::seconds(30),
+                                      .coordinator = coordinator}));
   }
   ProduceOutcome end_transaction(std::int64_t producer, bool commit, std::int16_t epoch = 0) {
-    return produce(*model::build_end_marker(model::ProducerId(producer), model::ProducerEpoch(epoch), {.commit = commit}, test_time),
-                   partition(), true);
+    return produce(
+        *model::build_end_marker(model::ProducerId(producer), model::ProducerEpoch(epoch), {.commit = commit}, test_time),
+        partition(), true);
   }
   ReadOutcome read(std::int64_t offset, std::uint32_t max_bytes = 1U << 20U, Isolation isolation = Isolation::read_uncommitted,
                    model::TopicPartition from = partition()) {
-    return cluster_.run(log->read({.partition = from, .offset = model::Offset(offset), .max_bytes = max_bytes, .isolation = isolation,
+    return cluster_.run(log->read({.partition = from,
+                                   .offset = model::Offset(offset),
+                                   .max_bytes = max_bytes,
+                                   .isolation = isolation,
                                    .deadline = cluster_.manual.now() + std::chrono::seconds(5)}));
   }
   PartitionState state(model::TopicPartition of = partition()) { return *cluster_.run(log->state(of)); }
   OffsetAndTimestamp query(OffsetQuery query, base::WallMs timestamp = -1, Isolation isolation = Isolation::read_uncommitted) {
-    return cluster_.run(log->query_offset(partition(), query, timestamp, isolation, cluster_.manual.now() + std::chrono::seconds(5)));
+    return cluster_.run(
+        log->query_offset(partition(), query, timestamp, isolation, cluster_.manual.now() + std::chrono::seconds(5)));
   }
   Errc raise_log_start(std::int64_t to) { return cluster_.run(log->raise_log_start(partition(), model::Offset(to))); }
   /// Uploads what waits on every shard (one object each) and commits it.
@@ -234,7 +254,10 @@ class Broker {
           if (!back) co_return false;
           b.memory = std::move(*back);
         }
-        batches.push_back({.payload = b.memory, .payload_crc = b.place.crc, .base_offset = b.base_offset, .end_offset = b.end_offset,
+        batches.push_back({.payload = b.memory,
+                           .payload_crc = b.place.crc,
+                           .base_offset = b.base_offset,
+                           .end_offset = b.end_offset,
                            .max_timestamp = b.max_timestamp});
       }
       builder.add_partition(std::move(run.entry), std::move(batches));
