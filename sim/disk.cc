@@ -181,7 +181,11 @@ void Disk::schedule_good(const WriteRef& write, base::Duration latency) {
   world_.after(latency, [this, write] {
     if (write->gone) return;
     if (!write->landed) land(*write, false);
-    if (write->synced) make_durable(*write->inode, write->offset, write->offset + write->data.size());
+    if (write->synced) {
+      // A direct write that reports success is durable, whatever an error of a neighbour dropped from volatile memory meanwhile.
+      store(*write->inode, write->offset, write->data);
+      make_durable(*write->inode, write->offset, write->offset + write->data.size());
+    }
     if (write->synced) {
       if (old_writes_.size() >= synced_writes_kept_max) old_writes_.pop_front();
       old_writes_.push_back({write->inode, write->offset, write->data.size(), name_hash(bytes::as_text(write->data)), world_.now()});
