@@ -140,11 +140,13 @@ Task<base::Result<void>> Broker::serve() {
   const auto on_fenced = [this](const base::Error& why) { seal(why.text); };
   upload::Options upload_options;
   upload_options.limits.size_bytes = config_.upload_size_bytes;
+  upload_options.limits.wal_size_bytes = config_.wal.size_bytes;
   upload_options.limits.age = std::chrono::milliseconds(config_.upload_age_ms);
   uploader_ = upload::make_uploader({.runtime = runtime_, .wal = *wal_, .meta = *meta_, .store = store_}, *log_,
                                     {.cluster = cluster_.id, .incarnation = cluster_.incarnation}, upload_options, on_fenced);
   upkeep::Options upkeep_options;
   upkeep_options.retention_interval = std::chrono::milliseconds(config_.settings.integer("log.retention.check.interval.ms"));
+  upkeep_options.garbage_wait = std::chrono::milliseconds(config_.garbage_delay_ms);
   upkeep_ = upkeep::make_upkeep({.runtime = runtime_, .meta = *meta_, .store = store_}, upkeep::LogDoor::of(*log_, runtime_.shards.size()),
                                 {.cluster = cluster_.id, .incarnation = cluster_.incarnation},
                                 [this](model::TopicId id) -> std::optional<model::TopicConfig> {

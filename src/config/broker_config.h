@@ -58,6 +58,7 @@ struct BrokerConfig {
   std::uint64_t cache_memory_bytes = 0;
   std::uint64_t upload_size_bytes = 0;
   std::int64_t upload_age_ms = 0;
+  std::int64_t garbage_delay_ms = 0;
   std::int64_t shutdown_timeout_ms = 0;
   std::optional<std::uint32_t> shard_count;
   std::string wal_io;        ///< auto, io_uring, pwritev2

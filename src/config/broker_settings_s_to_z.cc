@@ -437,6 +437,13 @@ constexpr Declaration table[] = {
      .use = Use::implemented,
      .documentation =
          "Directory under which wal/, store/, keyspace/ and cache/ stand unless their own settings say otherwise."},
+    {.name = "weir.garbage.delay",
+     .type = Type::string,
+     .default_value = "5min",
+     .use = Use::implemented,
+     .documentation =
+         "How long an object that nothing needs any more stays in the store, so that reads that began before still "
+         "find it. At least 1s; must exceed clients' request.timeout.ms."},
     {.name = "weir.insecure",
      .type = Type::boolean,
      .default_value = "false",

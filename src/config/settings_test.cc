@@ -102,6 +102,7 @@ TEST(BrokerConfig, DefaultsStandUnderTheDataDirectory) {
   EXPECT_EQ(config->keyspace_url, "file:///d/keyspace");
   EXPECT_EQ(config->upload_size_bytes, 64ULL << 20U);
   EXPECT_EQ(config->upload_age_ms, 60000);
+  EXPECT_EQ(config->garbage_delay_ms, 300000);
   EXPECT_EQ(config->shutdown_timeout_ms, 25000);
   ASSERT_EQ(config->listeners.size(), 1U);
   EXPECT_EQ(config->listeners[0].name, "PLAINTEXT");

@@ -48,6 +48,7 @@ void UpkeepImpl::start() { scope_.spawn("upkeep", run()); }
 
 void UpkeepImpl::kick() {
   kicked_ = true;
+  kick_allowed_ = std::max(kick_allowed_, doors_.runtime.shards[0]->now() + kick_settle);
   wake_.pulse();
 }
 
@@ -73,10 +74,13 @@ Task<void> UpkeepImpl::run() {
   sweep_due_ = now() + options_.garbage_wait;
   bool ended = false;
   while (!scope_.stopping() && !ended) {
-    if (!kicked_) co_await wake_.wait(std::min({retention_due_, garbage_due_, sweep_due_}), &scope_.stop_token());
+    const base::MonoTime due = std::min({retention_due_, garbage_due_, sweep_due_});
+    co_await wake_.wait(kicked_ ? std::min(due, kick_allowed_) : due, &scope_.stop_token());
     if (scope_.stopping()) break;
-    if (std::exchange(kicked_, false) || now() >= retention_due_) {
+    if ((kicked_ && now() >= kick_allowed_) || now() >= retention_due_) {
+      kicked_ = false;
       retention_due_ = now() + options_.retention_interval;
+      kick_allowed_ = now() + kick_pause;
       co_await retain();
       ended = failed("unlink", co_await unlink_dead());
       garbage_due_ = now();

@@ -71,6 +71,7 @@ class UpkeepImpl final : public Upkeep {
   runtime::Scope scope_;
   runtime::Event wake_;
   bool kicked_ = false;
+  base::MonoTime kick_allowed_{};  ///< not before: kicks that come in a burst are one round
   base::MonoTime retention_due_{};
   base::MonoTime garbage_due_{};
   base::MonoTime sweep_due_{};
