@@ -39,30 +39,51 @@ Task<std::unique_ptr<ObjectStore>> open_at(runtime::RealRuntime* machine, std::s
   co_return store ? std::move(*store) : nullptr;
 }
 
-// weir never makes a bucket: this is the tests' own request.
-Task<std::string> make_bucket(runtime::RealRuntime* machine) {
-  const auto url = parse_store_url(store_url());
-  if (!url || !std::holds_alternative<S3StoreUrl>(*url)) co_return "WEIR_S3_URL is not an s3: URL";
-  auto options = s3_options(std::get<S3StoreUrl>(*url), environment());
-  if (!options) co_return options.error().text;
+// One request of the tests' own, outside of what the store does.
+Task<s3::CallOutcome> ask(runtime::RealRuntime* machine, const S3Options* options, std::string_view method, std::string path) {
   s3::CredentialCache credentials(
       s3::make_credential_chain({.environment = environment(), .profile = {}, .region = options->region}, machine->doors()),
       nullptr);
-  const s3::CallerShared shared{.options = &*options,
+  const s3::CallerShared shared{.options = options,
                                 .network = machine->doors().network,
                                 .home = &runtime::Reactor::current(),
                                 .credentials = &credentials};
   s3::Caller caller(shared);
-  s3::Call call{.method = "PUT",
-                .path = "/" + options->bucket,
+  const std::vector<bytes::Bytes> nothing;
+  s3::Call call{.method = method,
+                .path = std::move(path),
+                .body = &nothing,
                 .payload_hash = s3::hex(s3::sha256(bytes::Bytes())),
                 .answer_bytes_max = 4096};
-  const std::vector<bytes::Bytes> nothing;
-  call.body = &nothing;
-  const auto outcome = co_await caller.call(std::move(call));
+  auto outcome = co_await caller.call(std::move(call));
   caller.close();
+  co_return outcome;
+}
+
+S3Options real_options() {
+  const auto url = parse_store_url(store_url());
+  EXPECT_TRUE(url && std::holds_alternative<S3StoreUrl>(*url)) << "WEIR_S3_URL is not an s3: URL";
+  auto options = s3_options(std::get<S3StoreUrl>(*url), environment());
+  EXPECT_TRUE(options);
+  return *options;
+}
+
+// weir itself never makes a bucket.
+Task<std::string> make_bucket(runtime::RealRuntime* machine, const S3Options* options) {
+  const auto outcome = co_await ask(machine, options, "PUT", "/" + options->bucket);
   const bool there = outcome.response.has_value() || outcome.failure.code == "BucketAlreadyOwnedByYou";
   co_return there ? "" : outcome.failure.error.text;
+}
+
+Task<std::string> put_id_of(runtime::RealRuntime* machine, const S3Options* options) {
+  auto store = co_await open_at(machine, store_url(), environment());
+  const std::string key = fmt::format("run-{}/with-id", getpid());
+  const auto put = co_await put_body(store.get(), key, test_body(1, 100));
+  EXPECT_TRUE(put) << (put ? "" : put.error().text);
+  co_await store->stop();
+  const auto outcome = co_await ask(machine, options, "HEAD", fmt::format("/{}/{}/{}", options->bucket, options->prefix, key));
+  co_return outcome.response ? std::string(outcome.response->head.find("x-amz-meta-weir-put").value_or("none"))
+                             : outcome.failure.error.text;
 }
 
 class RealServer : public ::testing::Environment {
@@ -70,7 +91,8 @@ class RealServer : public ::testing::Environment {
   void SetUp() override {
     ASSERT_FALSE(store_url().empty()) << "set WEIR_S3_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (tools/radosgw_up)";
     const auto machine = test_machine();
-    const std::string problem = machine->run_on_shard0([&] { return make_bucket(machine.get()); });
+    const S3Options options = real_options();
+    const std::string problem = machine->run_on_shard0([&] { return make_bucket(machine.get(), &options); });
     ASSERT_EQ(problem, "");
   }
 };
@@ -94,6 +116,13 @@ Task<std::string> put_error(runtime::RealRuntime* machine, std::string url, std:
   const auto put = co_await put_body(store.get(), "k", test_body(1, 100));
   co_await store->stop();
   co_return put ? "ok" : fmt::format("{}: {}", base::to_string(put.error().kind), put.error().text);
+}
+
+TEST(S3Real, a_put_can_be_told_by_its_id) {
+  const auto machine = test_machine();
+  const S3Options options = real_options();
+  const std::string id = machine->run_on_shard0([&] { return put_id_of(machine.get(), &options); });
+  EXPECT_EQ(id.size(), 32U) << id;
 }
 
 TEST(S3Real, wrong_secret_is_told) {
