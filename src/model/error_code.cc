@@ -1,9 +1,9 @@
 // model/error_code.cc: names of the codes and which of them clients retry.
 #include "model/error_code.h"
 
-#include <fmt/format.h>
-
 #include <array>
+
+#include <fmt/format.h>
 
 namespace weir::model {
 

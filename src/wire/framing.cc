@@ -25,14 +25,16 @@ std::string_view foreign_protocol(std::span<const std::byte, frame_length_bytes>
 
 }  // namespace
 
-base::Result<std::size_t> parse_frame_length(std::span<const std::byte, frame_length_bytes> prefix, std::size_t frame_bytes_limit) {
+base::Result<std::size_t> parse_frame_length(std::span<const std::byte, frame_length_bytes> prefix,
+                                             std::size_t frame_bytes_limit) {
   const auto length = bytes::load_be<std::int32_t>(prefix.data());
   if (length >= static_cast<std::int64_t>(request_bytes_min) && static_cast<std::size_t>(length) <= frame_bytes_limit) {
     return static_cast<std::size_t>(length);
   }
   const std::string_view foreign = foreign_protocol(prefix);
   if (!foreign.empty()) return base::fail(base::ErrorKind::invalid, fmt::format("{} on a plaintext Kafka listener", foreign));
-  return base::fail(base::ErrorKind::invalid, fmt::format("a frame of {} bytes; {} to {} are allowed", length, request_bytes_min, frame_bytes_limit));
+  return base::fail(base::ErrorKind::invalid,
+                    fmt::format("a frame of {} bytes; {} to {} are allowed", length, request_bytes_min, frame_bytes_limit));
 }
 
 std::int16_t request_header_version(const ApiInfo& api, std::int16_t version) { return version >= api.flexible_min ? 2 : 1; }

@@ -22,7 +22,8 @@ namespace weir::wire {
 
 /// The size of the frame behind these four bytes. Refused: negative, shorter than a header, above the limit; the text names HTTP
 /// and TLS when that is what the bytes look like.
-[[nodiscard]] base::Result<std::size_t> parse_frame_length(std::span<const std::byte, frame_length_bytes> prefix, std::size_t frame_bytes_limit);
+[[nodiscard]] base::Result<std::size_t> parse_frame_length(std::span<const std::byte, frame_length_bytes> prefix,
+                                                           std::size_t frame_bytes_limit);
 
 struct ParsedHeader {
   const ApiInfo* api = nullptr;  ///< never null
@@ -47,7 +48,8 @@ void write_response_header(Writer& writer, const ApiInfo& api, std::int16_t vers
 
 /// A whole response frame, length included.
 template <class Response>
-[[nodiscard]] base::Result<bytes::BufferList> encode_response(const Response& response, std::int16_t version, std::int32_t correlation_id) {
+[[nodiscard]] base::Result<bytes::BufferList> encode_response(const Response& response, std::int16_t version,
+                                                              std::int32_t correlation_id) {
   Writer writer;
   writer.begin_frame();
   write_response_header(writer, api_info(Response::api_key), version, correlation_id);
@@ -57,7 +59,8 @@ template <class Response>
 
 /// A whole request frame, length included.
 template <class Request>
-[[nodiscard]] base::Result<bytes::BufferList> encode_request(const Request& request, std::int16_t version, std::int32_t correlation_id,
+[[nodiscard]] base::Result<bytes::BufferList> encode_request(const Request& request, std::int16_t version,
+                                                             std::int32_t correlation_id,
                                                              std::optional<std::string_view> client_id) {
   Writer writer;
   writer.begin_frame();

@@ -9,14 +9,16 @@ namespace weir::wire {
 namespace {
 
 base::Result<std::size_t> length_of(std::string_view four, std::size_t limit = 1000) {
-  return parse_frame_length(std::span<const std::byte, frame_length_bytes>(bytes::as_bytes(four).data(), frame_length_bytes), limit);
+  return parse_frame_length(std::span<const std::byte, frame_length_bytes>(bytes::as_bytes(four).data(), frame_length_bytes),
+                            limit);
 }
 
 TEST(Framing, LengthsHaveLimits) {
   using namespace std::string_view_literals;
   EXPECT_EQ(length_of("\0\0\0\x0a"sv).value(), 10U);
   EXPECT_EQ(length_of("\0\0\x03\xe8"sv).value(), 1000U);
-  for (const auto prefix : {"\0\0\0\0"sv, "\xff\xff\xff\xff"sv, "\x7f\xff\xff\xff"sv, "\0\0\x03\xe9"sv, "\0\0\0\x09"sv, "\x80\0\0\0"sv}) {
+  for (const auto prefix :
+       {"\0\0\0\0"sv, "\xff\xff\xff\xff"sv, "\x7f\xff\xff\xff"sv, "\0\0\x03\xe9"sv, "\0\0\0\x09"sv, "\x80\0\0\0"sv}) {
     EXPECT_FALSE(length_of(prefix).has_value());
   }
   EXPECT_EQ(length_of("\0\0\x03\xe9"sv).error().text, "a frame of 1001 bytes; 10 to 1000 are allowed");

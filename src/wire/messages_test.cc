@@ -1,7 +1,7 @@
 // wire/messages_test.cc: every generated message, in every version: round trips, truncation, damage, and what the tests have seen.
-#include <gtest/gtest.h>
-
 #include <fstream>
+
+#include <gtest/gtest.h>
 
 #include "wire/testing/codec.h"
 #include "wire/testing/fuzz_message.h"

@@ -21,13 +21,33 @@ class Printer {
   enum class Mode : std::uint8_t { log, exact };
   explicit Printer(Mode mode = Mode::log) : mode_(mode) {}
 
-  void begin_object() { item(); text_ += '{'; fresh_ = true; }
-  void end_object() { text_ += '}'; fresh_ = false; }
-  void begin_array() { item(); text_ += '['; fresh_ = true; }
-  void end_array() { text_ += ']'; fresh_ = false; }
+  void begin_object() {
+    item();
+    text_ += '{';
+    fresh_ = true;
+  }
+  void end_object() {
+    text_ += '}';
+    fresh_ = false;
+  }
+  void begin_array() {
+    item();
+    text_ += '[';
+    fresh_ = true;
+  }
+  void end_array() {
+    text_ += ']';
+    fresh_ = false;
+  }
   void key(std::string_view name);
-  void null() { item(); text_ += "null"; }
-  void boolean(bool value) { item(); text_ += value ? "true" : "false"; }
+  void null() {
+    item();
+    text_ += "null";
+  }
+  void boolean(bool value) {
+    item();
+    text_ += value ? "true" : "false";
+  }
   void number(std::int64_t value);
   template <class Id>
     requires requires { typename Id::value_type; }

@@ -16,8 +16,9 @@ TEST(Printer, LogModeShowsSizesAndNamesNotContents) {
   topic.partition_data.emplace_back().records = Records(bytes::as_bytes("secret payload"));
   Printer printer;
   request.print(printer, 9);
-  EXPECT_EQ(printer.text(),
-            R"({"transactionalId":null,"acks":-1,"timeoutMs":0,"topicData":[{"name":"a\"b\u000a","partitionData":[{"index":0,"records":"14 bytes"}]}]})");
+  EXPECT_EQ(
+      printer.text(),
+      R"({"transactionalId":null,"acks":-1,"timeoutMs":0,"topicData":[{"name":"a\"b\u000a","partitionData":[{"index":0,"records":"14 bytes"}]}]})");
   ProduceResponse response;
   response.responses.emplace_back().partition_responses.emplace_back().error_code = model::ErrorCode::not_enough_replicas;
   Printer answer;

@@ -1,9 +1,9 @@
 // wire/reader.cc: the checked reads behind wire/reader.h.
 #include "wire/reader.h"
 
-#include <fmt/format.h>
-
 #include <bit>
+
+#include <fmt/format.h>
 
 namespace weir::wire {
 
@@ -22,11 +22,18 @@ base::Error Reader::error(std::string_view message, std::int16_t version) const 
     case Fault::none: what = "no fault"; break;
     case Fault::short_read: what = fmt::format("{} bytes expected, {} left", claimed_, fault_left_); break;
     case Fault::long_varint: what = "a variable-length integer of more than 32 bits"; break;
-    case Fault::bad_length: what = fmt::format("a length of {} with {} bytes left", static_cast<std::int64_t>(claimed_), fault_left_); break;
+    case Fault::bad_length:
+      what = fmt::format("a length of {} with {} bytes left", static_cast<std::int64_t>(claimed_), fault_left_);
+      break;
     case Fault::null_field: what = fmt::format("null in {}, which cannot be null", *field_ == '\0' ? "a field" : field_); break;
-    case Fault::bad_count: what = fmt::format("an array of {} items cannot fit in the {} bytes left", static_cast<std::int64_t>(claimed_), fault_left_); break;
+    case Fault::bad_count:
+      what =
+          fmt::format("an array of {} items cannot fit in the {} bytes left", static_cast<std::int64_t>(claimed_), fault_left_);
+      break;
     case Fault::memory: what = fmt::format("an array needs {} bytes of memory, over the budget of this frame", claimed_); break;
-    case Fault::bad_presence: what = fmt::format("{} where -1 (null) or 1 (present) is expected", static_cast<std::int64_t>(claimed_)); break;
+    case Fault::bad_presence:
+      what = fmt::format("{} where -1 (null) or 1 (present) is expected", static_cast<std::int64_t>(claimed_));
+      break;
     case Fault::tag_size: what = fmt::format("a tagged field does not end at byte {} as its size says", claimed_); break;
   }
   return {base::ErrorKind::invalid, fmt::format("{} v{}, byte {}: {}", message, version, fault_position_, what)};

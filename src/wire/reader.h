@@ -70,7 +70,8 @@ class Reader {
   model::TopicId get_topic_id() { return model::TopicId{get_uuid()}; }
   /// Unsigned LEB128, at most 5 bytes and 32 bits.
   std::uint32_t get_varint() {
-    if (left() > 0 && (static_cast<std::uint8_t>(*at_) & 0x80U) == 0) [[likely]] return static_cast<std::uint8_t>(*at_++);
+    if (left() > 0 && (static_cast<std::uint8_t>(*at_) & 0x80U) == 0) [[likely]]
+      return static_cast<std::uint8_t>(*at_++);
     return get_long_varint();
   }
 
@@ -87,7 +88,10 @@ class Reader {
   /// True when a nullable struct follows.
   bool get_struct_presence();
   /// A null where the version does not allow it.
-  void fail_null(const char* field) { field_ = field; fail(Fault::null_field, 0); }
+  void fail_null(const char* field) {
+    field_ = field;
+    fail(Fault::null_field, 0);
+  }
 
   struct Tag {
     std::uint32_t id = 0;
@@ -98,13 +102,24 @@ class Reader {
   Tag get_tag();
   /// Fails unless exactly the tag's bytes were read.
   void end_tag(const Tag& tag) {
-    if (ok() && position() != tag.end) [[unlikely]] fail(Fault::tag_size, tag.end);
+    if (ok() && position() != tag.end) [[unlikely]]
+      fail(Fault::tag_size, tag.end);
   }
   /// Keeps the value of a tag that the schema does not know.
   void keep_unknown_tag(const Tag& tag, UnknownTags& into);
 
  private:
-  enum class Fault : std::uint8_t { none, short_read, long_varint, bad_length, null_field, bad_count, memory, bad_presence, tag_size };
+  enum class Fault : std::uint8_t {
+    none,
+    short_read,
+    long_varint,
+    bad_length,
+    null_field,
+    bad_count,
+    memory,
+    bad_presence,
+    tag_size
+  };
   void fail(Fault fault, std::uint64_t claimed);
   std::uint32_t get_long_varint();
   bytes::Bytes take(std::uint64_t count);

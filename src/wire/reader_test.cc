@@ -1,9 +1,9 @@
 // wire/reader_test.cc: hostile lengths and counts, and what the failures say.
 #include "wire/reader.h"
 
-#include <gtest/gtest.h>
-
 #include <initializer_list>
+
+#include <gtest/gtest.h>
 
 namespace weir::wire {
 namespace {
@@ -36,11 +36,19 @@ TEST(Reader, FirstFailureSticksAndSaysWhere) {
 }
 
 TEST(Reader, VarintEnds) {
-  struct Case { std::vector<std::byte> data; bool ok; std::uint32_t value; };
-  const Case cases[] = {
-      {frame({0x00}), true, 0}, {frame({0x7F}), true, 127}, {frame({0x80, 0x01}), true, 128},
-      {frame({0xFF, 0xFF, 0xFF, 0xFF, 0x0F}), true, 0xFFFFFFFFU}, {frame({0xFF, 0xFF, 0xFF, 0xFF, 0x1F}), false, 0},
-      {frame({0x80, 0x80, 0x80, 0x80, 0x80, 0x01}), false, 0}, {frame({0x80}), false, 0}, {{}, false, 0}};
+  struct Case {
+    std::vector<std::byte> data;
+    bool ok;
+    std::uint32_t value;
+  };
+  const Case cases[] = {{frame({0x00}), true, 0},
+                        {frame({0x7F}), true, 127},
+                        {frame({0x80, 0x01}), true, 128},
+                        {frame({0xFF, 0xFF, 0xFF, 0xFF, 0x0F}), true, 0xFFFFFFFFU},
+                        {frame({0xFF, 0xFF, 0xFF, 0xFF, 0x1F}), false, 0},
+                        {frame({0x80, 0x80, 0x80, 0x80, 0x80, 0x01}), false, 0},
+                        {frame({0x80}), false, 0},
+                        {{}, false, 0}};
   for (const Case& c : cases) {
     Reader reader(c.data);
     EXPECT_EQ(reader.get_varint(), c.value);

@@ -1,10 +1,10 @@
 // wire/writer.cc: see wire/writer.h.
 #include "wire/writer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
+
+#include <fmt/format.h>
 
 #include "wire/reader.h"
 
@@ -141,8 +141,10 @@ void Writer::begin_frame() {
 }
 
 base::Result<bytes::BufferList> Writer::finish() {
-  if (failed_field_ != nullptr) return base::fail(base::ErrorKind::invalid, fmt::format("{} {}", failed_field_, failed_reason_));
-  if (size() > frame_bytes_max) return base::fail(base::ErrorKind::exhausted, fmt::format("a message of {} bytes cannot be framed", size()));
+  if (failed_field_ != nullptr)
+    return base::fail(base::ErrorKind::invalid, fmt::format("{} {}", failed_field_, failed_reason_));
+  if (size() > frame_bytes_max)
+    return base::fail(base::ErrorKind::exhausted, fmt::format("a message of {} bytes cannot be framed", size()));
   if (framed_) bytes::store_be(slab_data_, static_cast<std::int32_t>(size() - frame_length_bytes));
   bytes::BufferList list;
   list.reserve(insertions_.size() * 2 + 1);

@@ -58,7 +58,9 @@ class Writer {
   /// The byte before a nullable struct.
   void put_struct_presence(bool present, bool nullable, const char* field);
 
-  void put_tag_count(std::size_t known, const UnknownTags& unknown) { put_varint(static_cast<std::uint32_t>(known + unknown.size())); }
+  void put_tag_count(std::size_t known, const UnknownTags& unknown) {
+    put_varint(static_cast<std::uint32_t>(known + unknown.size()));
+  }
   /// Starts a tagged field: the value's size is put before it by end_tag(). Gives the mark for end_tag().
   [[nodiscard]] std::size_t begin_tag(std::uint32_t id);
   void end_tag(std::size_t mark);
@@ -78,7 +80,8 @@ class Writer {
   };
   /// Room for `count` more bytes, which the caller fills.
   std::byte* grow(std::size_t count) {
-    if (size_bytes_ + count > capacity_bytes_) [[unlikely]] enlarge(count);
+    if (size_bytes_ + count > capacity_bytes_) [[unlikely]]
+      enlarge(count);
     std::byte* at = slab_data_ + size_bytes_;
     size_bytes_ += count;
     return at;

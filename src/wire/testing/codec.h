@@ -77,7 +77,8 @@ Sample make_sample(const Message& message, std::int16_t version) {
 
 template <class Message, std::size_t N>
 Codec make_codec(const char* kind, std::int16_t api_key, const FieldFact (&facts)[N],
-                 void (*randomize)(MessageRandom&, std::int16_t, Message&), void (*cover)(MessageCoverage&, std::int16_t, const Message&)) {
+                 void (*randomize)(MessageRandom&, std::int16_t, Message&),
+                 void (*cover)(MessageCoverage&, std::int16_t, const Message&)) {
   Codec codec;
   codec.name = Message::message_name;
   codec.kind = kind;
@@ -98,7 +99,8 @@ Codec make_codec(const char* kind, std::int16_t api_key, const FieldFact (&facts
     Reader reader(encoded);
     base::Result<Message> message = Message::decode(reader, version);
     if (!message) return std::unexpected(std::move(message).error());
-    if (reader.left() != 0) return base::fail(base::ErrorKind::invalid, std::string(Message::message_name) + ": bytes left over");
+    if (reader.left() != 0)
+      return base::fail(base::ErrorKind::invalid, std::string(Message::message_name) + ": bytes left over");
     if (coverage != nullptr) cover(*coverage, version, *message);
     return make_sample(*message, version);
   };

@@ -1,7 +1,7 @@
 // wire/testing/coverage.cc: what was seen of each field and version, and what was not.
-#include <fmt/format.h>
-
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "wire/testing/codec.h"
 
@@ -18,14 +18,18 @@ unsigned MessageCoverage::seen(std::size_t fact_index, std::int16_t version) con
 }
 
 std::vector<std::string> missing_coverage(const Codec& codec, const MessageCoverage& coverage) {
-  static constexpr std::pair<unsigned, const char*> names[] = {
-      {Seen::null, "null"}, {Seen::empty, "empty"}, {Seen::maximum, "maximum"}, {Seen::default_value, "default"}, {Seen::unknown_tag, "unknown tag"}};
+  static constexpr std::pair<unsigned, const char*> names[] = {{Seen::null, "null"},
+                                                               {Seen::empty, "empty"},
+                                                               {Seen::maximum, "maximum"},
+                                                               {Seen::default_value, "default"},
+                                                               {Seen::unknown_tag, "unknown tag"}};
   std::vector<std::string> lines;
   for (std::int16_t version = codec.version_min; version <= codec.version_max; ++version) {
     for (std::size_t index = 0; index < codec.facts.size(); ++index) {
       const unsigned missing = codec.facts[index].wanted(version) & ~coverage.seen(index, version);
       for (const auto& [bit, name] : names) {
-        if ((missing & bit) != 0) lines.push_back(fmt::format("{} v{} {}: {} was never seen", codec.name, version, codec.facts[index].path, name));
+        if ((missing & bit) != 0)
+          lines.push_back(fmt::format("{} v{} {}: {} was never seen", codec.name, version, codec.facts[index].path, name));
       }
     }
   }

@@ -18,7 +18,8 @@ bool fuzz_message(bytes::Bytes input) {
   }
   const Codec& codec = *codecs[pick % codecs.size()];
   const auto span = static_cast<std::size_t>(codec.version_max - codec.version_min + 1);
-  const auto version = static_cast<std::int16_t>(codec.version_min + static_cast<std::int16_t>(static_cast<std::size_t>(input[1]) % span));
+  const auto version =
+      static_cast<std::int16_t>(codec.version_min + static_cast<std::int16_t>(static_cast<std::size_t>(input[1]) % span));
   const base::Result<Sample> first = codec.reencode(body, version, nullptr);
   if (!first) return false;
   const base::Result<Sample> second = codec.reencode(first->encoded, version, nullptr);

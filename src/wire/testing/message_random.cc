@@ -62,8 +62,10 @@ std::size_t MessageRandom::length() {
 }
 
 std::string_view MessageRandom::string() {
-  static constexpr std::string_view pieces[] = {"a", "Z", "-", ".", "_", "7", "\"", "\\", "\n", "/", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x8C\x8A", " ", "\x7F"};
-  if (shape_ == Shape::maxima && long_depth_ == array_depth_max) return keep(std::string(static_cast<std::size_t>(string_bytes_max), 'm'));
+  static constexpr std::string_view pieces[] = {
+      "a", "Z", "-", ".", "_", "7", "\"", "\\", "\n", "/", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x8C\x8A", " ", "\x7F"};
+  if (shape_ == Shape::maxima && long_depth_ == array_depth_max)
+    return keep(std::string(static_cast<std::size_t>(string_bytes_max), 'm'));
   std::string text;
   for (std::size_t left = length(); left > 0; --left) text += pieces[below(std::size(pieces))];
   return keep(std::move(text));

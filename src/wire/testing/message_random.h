@@ -19,7 +19,8 @@
 namespace weir::wire::testing {
 
 enum class Shape : std::uint8_t { defaults, nulls, empties, maxima, minima, mixed };
-inline constexpr Shape all_shapes[] = {Shape::defaults, Shape::nulls, Shape::empties, Shape::maxima, Shape::minima, Shape::mixed};
+inline constexpr Shape all_shapes[] = {Shape::defaults, Shape::nulls,  Shape::empties,
+                                       Shape::maxima,   Shape::minima, Shape::mixed};
 
 /// How many messages of a shape show all that it can: one per depth of long arrays, and most where chance does the work.
 inline constexpr std::uint64_t seeds_of(Shape shape) { return shape == Shape::mixed ? 14 : shape == Shape::minima ? 4 : 6; }
@@ -37,7 +38,8 @@ inline model::Uuid maximum_uuid() {
 
 template <class T>
 bool is_maximum(T value) {
-  if constexpr (std::is_enum_v<T>) return static_cast<std::underlying_type_t<T>>(value) == std::numeric_limits<std::underlying_type_t<T>>::max();
+  if constexpr (std::is_enum_v<T>)
+    return static_cast<std::underlying_type_t<T>>(value) == std::numeric_limits<std::underlying_type_t<T>>::max();
   else if constexpr (std::is_integral_v<T>) return value == std::numeric_limits<T>::max();
   else return value.value() == std::numeric_limits<typename T::value_type>::max();
 }
@@ -45,7 +47,10 @@ bool is_maximum(T value) {
 class MessageRandom {
  public:
   MessageRandom(std::uint64_t seed, Shape shape, bool with_unknown_tags)
-      : state_(seed), shape_(shape), with_unknown_tags_(with_unknown_tags), long_depth_(static_cast<unsigned>(seed % (array_depth_max + 1))) {}
+      : state_(seed),
+        shape_(shape),
+        with_unknown_tags_(with_unknown_tags),
+        long_depth_(static_cast<unsigned>(seed % (array_depth_max + 1))) {}
   MessageRandom(const MessageRandom&) = delete;
   MessageRandom& operator=(const MessageRandom&) = delete;
 

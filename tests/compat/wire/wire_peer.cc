@@ -4,12 +4,12 @@
 //                      JSON to OUT, and fails on any field and version of which an edge was not seen in some file
 //   kinds, tables      what there is: messages with versions; APIs, header versions and error codes
 // A line: message name, version, "tags" or "-", hex, JSON; tab-separated.
-#include <fmt/core.h>
-
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <string>
+
+#include <fmt/core.h>
 
 #include "model/error_code.h"
 #include "wire/framing.h"
@@ -35,12 +35,14 @@ std::vector<std::byte> from_hex(std::string_view text) {
   const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
   std::vector<std::byte> data;
   data.reserve(text.size() / 2);
-  for (std::size_t at = 0; at + 1 < text.size(); at += 2) data.push_back(static_cast<std::byte>(digit(text[at]) * 16 + digit(text[at + 1])));
+  for (std::size_t at = 0; at + 1 < text.size(); at += 2)
+    data.push_back(static_cast<std::byte>(digit(text[at]) * 16 + digit(text[at + 1])));
   return data;
 }
 
 void print_line(std::ostream& out, const Codec& codec, std::int16_t version, const Sample& sample) {
-  out << codec.name << '\t' << version << '\t' << (sample.unknown_tags ? "tags" : "-") << '\t' << to_hex(sample.encoded) << '\t' << sample.json << '\n';
+  out << codec.name << '\t' << version << '\t' << (sample.unknown_tags ? "tags" : "-") << '\t' << to_hex(sample.encoded) << '\t'
+      << sample.json << '\n';
 }
 
 int generate() {
@@ -106,7 +108,8 @@ int check_file(const char* path, std::ostream& out) {
   std::size_t facts = 0;
   for (const auto& [name, codec] : by_name) {
     for (const FieldFact& fact : codec->facts) {
-      for (std::int16_t version = codec->version_min; version <= codec->version_max; ++version) facts += fact.wanted(version) != 0 ? 1 : 0;
+      for (std::int16_t version = codec->version_min; version <= codec->version_max; ++version)
+        facts += fact.wanted(version) != 0 ? 1 : 0;
     }
     for (const std::string& missing : missing_coverage(*codec, coverage[name])) report(missing);
   }
@@ -132,7 +135,8 @@ int tables() {
     const int key = static_cast<int>(api.key);
     fmt::print("api {} {} {} {} {}\n", key, api.name, api.version_min, api.version_max, api.version_max_stable);
     for (std::int16_t version = api.version_min; version <= api.version_max; ++version) {
-      fmt::print("header {} {} {} {}\n", key, version, request_header_version(api, version), response_header_version(api, version));
+      fmt::print("header {} {} {} {}\n", key, version, request_header_version(api, version),
+                 response_header_version(api, version));
     }
   }
   for (int code = -1; !model::error_code_name(static_cast<model::ErrorCode>(code)).empty(); ++code) {
