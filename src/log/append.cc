@@ -82,7 +82,7 @@ runtime::Task<ProduceOutcome> ShardLog::produce(ProduceRequest request, Validate
 
 // A batch of an idempotent producer was not admitted: what follows it must not overtake it.
 void ShardLog::expect_again(Partition& p, const Appending& item) {
-  if (p.phase == Phase::removed || p.phase == Phase::loading || !item.batch.header.has_producer()) return;
+  if (p.phase == Phase::removed || !item.batch.header.has_producer()) return;
   cells_.producers_forgotten.add(p.producer_table().make_room(doors_.options.producers_per_partition_max));
   p.producers->expect(producer_input(item.batch.header, item.batch.marker, item.request->coordinator),
                       item.batch.header.max_timestamp);

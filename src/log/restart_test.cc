@@ -189,7 +189,11 @@ TEST(Restart, WithTheStoreDownPartitionsWaitAndNothingIsQuarantined) {
   auto early = broker.begin_produce(batch({.value = "x"}), partition(), std::chrono::seconds(1));
   cluster.manual.advance(std::chrono::seconds(2));
   EXPECT_EQ(early->error(), Errc::not_appended);
+  auto first = broker.begin_produce(batch({.producer = 9, .sequence = 0}), partition(), std::chrono::seconds(1));
+  cluster.manual.advance(std::chrono::seconds(2));
+  EXPECT_EQ(first->error(), Errc::not_appended);
   auto waits = broker.begin_produce(batch({.value = "c"}), partition(), std::chrono::minutes(10));
+  auto overtakes = broker.begin_produce(batch({.producer = 9, .sequence = 1}), partition(), std::chrono::minutes(10));
   broker.create_topic(2);
   EXPECT_EQ(broker.produce(batch(), partition(2)).base_offset, model::Offset(0)) << "a new topic needs no footer";
   cluster.manual.advance(std::chrono::minutes(1));
@@ -197,6 +201,7 @@ TEST(Restart, WithTheStoreDownPartitionsWaitAndNothingIsQuarantined) {
   cluster.store.down = false;
   cluster.manual.advance(std::chrono::seconds(10));
   EXPECT_EQ(waits->offset(), 2);
+  EXPECT_EQ(overtakes->error(), Errc::out_of_order_sequence);
   EXPECT_EQ(values(broker.read(0)).front(), "0=a");
   EXPECT_EQ(values(broker.read(1)), (Values{"1=b", "2=c"}));
 }

@@ -52,7 +52,7 @@ ProducerVerdict check_sequence(const ProducerEntry& entry, const ProducerInput& 
                               batch.epoch.value(), batch.base_sequence.value()));
   }
   if (entry.batch_count == 0 && entry.expected.value() >= 0) {
-    if (batch.base_sequence == entry.expected) return {};
+    if (batch.base_sequence <= entry.expected) return {};
     return refuse(Kind::out_of_order_sequence,
                   fmt::format("producer {} sent sequence {}, but {} was not appended yet", batch.producer_id.value(),
                               batch.base_sequence.value(), entry.expected.value()));
@@ -163,8 +163,13 @@ void ProducerTable::take_back(const Undo& undo) {
 
 void ProducerTable::expect(const ProducerInput& batch, base::WallMs max_timestamp) {
   if (batch.marker || batch.coordinator || batch.base_sequence.value() < 0) return;
-  entries_.try_emplace(batch.producer_id,
-                       ProducerEntry{.epoch = batch.epoch, .last_timestamp = max_timestamp, .expected = batch.base_sequence});
+  const auto [at, fresh] = entries_.try_emplace(batch.producer_id);
+  ProducerEntry& entry = at->second;
+  if (fresh) {
+    entry = {.epoch = batch.epoch, .last_timestamp = max_timestamp, .expected = batch.base_sequence};
+  } else if (entry.epoch == batch.epoch && entry.batch_count == 0 && entry.expected.value() >= 0) {
+    entry.expected = std::min(entry.expected, batch.base_sequence);
+  }
 }
 
 void ProducerTable::merge(const object::ProducerDelta& delta) {

@@ -32,7 +32,7 @@ struct ProducerEntry {
   model::Offset open_transaction_start{-1};
   std::int32_t coordinator_epoch = -1;
   base::WallMs last_timestamp = -1;
-  model::Sequence expected{-1};  ///< with batch_count 0: the producer's first batch was given up, this sequence must come next
+  model::Sequence expected{-1};  ///< with batch_count 0: a batch was given up or refused; nothing later may come before it
 };
 
 /// A batch as the producer state sees it.
@@ -82,8 +82,8 @@ class ProducerTable {
   /// Applies an accepted batch; `undo` (may be null) gets what takes it back. With an undo the batch counts as unconfirmed.
   Effect apply(const ProducerInput& batch, model::Offset base, model::Offset last, base::WallMs max_timestamp, Undo* undo);
   void confirmed(model::ProducerId producer_id);
-  /// Newest first. A producer whose very first batch is given up is expected to send that one again: were it simply unknown
-  /// again, a later batch that is on its way already would be taken first and the order would be lost.
+  /// Newest first. A producer whose very first batch is given up is expected to send that one (or an earlier one): were it
+  /// unknown again, a later batch that is on its way already would be taken first and the order would be lost.
   void take_back(const Undo& undo);
   /// The same for a batch that was refused admission: nothing that follows it may overtake it.
   void expect(const ProducerInput& batch, base::WallMs max_timestamp);
