@@ -96,11 +96,13 @@ Task<Found> CredentialChain::shared_file_profile(std::string profile, bool requi
                   : co_await read_text(path);
   if (!text && text.kind() == ErrorKind::not_found && !required) co_return std::optional<Credentials>();
   if (!text) co_return base::with_context(fmt::format("profile '{}'", profile), text.error());
-  auto keys = parse_shared_file(*text, profile);
-  if (!keys) co_return base::with_context(path, keys.error());
-  if (!*keys && required)
+  std::optional<Credentials> keys;
+  auto parsed = parse_shared_file(*text, profile);
+  if (!parsed) co_return base::with_context(path, parsed.error());
+  keys = std::move(*parsed);
+  if (!keys && required)
     co_return base::fail(ErrorKind::invalid, fmt::format("{} has no keys for profile '{}'", path, profile));
-  if (*keys) (*keys)->source = fmt::format("profile '{}' of {}", profile, path);
+  if (keys) keys->source = fmt::format("profile '{}' of {}", profile, path);
   co_return keys;
 }
 
@@ -234,7 +236,8 @@ Task<Result<Credentials>> CredentialChain::fetch() {
   for (const auto source : sources) {
     auto found = co_await (this->*source)();
     if (!found) co_return std::unexpected(found.error());
-    if (*found) co_return std::move(**found);
+    std::optional<Credentials> keys = std::move(*found);
+    if (keys) co_return std::move(*keys);
   }
   co_return base::fail(ErrorKind::invalid,
                        "no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile in "
