@@ -39,6 +39,7 @@ config::BrokerConfig Cluster::broker_config() const {
   ENSURE(made.has_value(), "the simulator's settings: {}", made.error().text);
   // Smaller than the settings allow, so that ten minutes fill and recycle everything many times.
   made->wal.size_bytes = plan_.wal_bytes;
+  made->wal.segment_bytes = plan_.wal_segment_bytes;
   made->cache_memory_bytes = plan_.cache_bytes;
   made->upload_size_bytes = plan_.upload_bytes;
   return std::move(*made);

@@ -15,7 +15,8 @@ Plan Plan::draw(std::uint64_t seed) {
   for (std::uint32_t& weight : plan.weights) weight = calm || !rng.percent(45) ? 0 : static_cast<std::uint32_t>(rng.between(1, 10));
   plan.action_pause_tail = std::chrono::milliseconds(rng.between(2'000, 30'000));
   plan.shard_count = rng.between(1, 3);
-  plan.wal_bytes = rng.between(4, 24) << 20U;
+  plan.wal_segment_bytes = static_cast<std::uint32_t>(rng.between(3, 16)) << 16U;
+  plan.wal_bytes = rng.between(6, 32) * plan.wal_segment_bytes;
   plan.cache_bytes = rng.between(8, 32) << 20U;
   plan.upload_bytes = rng.between(32, 1024) << 10U;
   plan.upload_age_ms = static_cast<std::int64_t>(rng.between(1'000, 40'000));
@@ -35,8 +36,8 @@ std::string Plan::describe() const {
       "flaky_network", "disk_errors", "disk_slow", "disk_full", "store_brownout", "store_errors", "store_lies", "keyspace_outage",
       "keyspace_lies", "bit_rot"};
   static_assert(std::size(names) == action_count);
-  std::string text = fmt::format("shards {}, WAL {} MiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}, consumers {}{}{}; faults:",
-                                 shard_count, wal_bytes >> 20U, cache_bytes >> 20U, upload_bytes >> 10U, upload_age_ms,
+  std::string text = fmt::format("shards {}, WAL {} x {} KiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}, consumers {}{}{}; faults:",
+                                 shard_count, wal_bytes / wal_segment_bytes, wal_segment_bytes >> 10U, cache_bytes >> 20U, upload_bytes >> 10U, upload_age_ms,
                                  idempotent_producers, plain_producers, acks_zero_producer ? "+acks=0" : "", consumers,
                                  topics_come_and_go ? ", topics come and go" : "", rest_long ? ", long rest" : "");
   bool any = false;

@@ -44,6 +44,7 @@ struct Plan {
   base::Duration action_pause_tail = std::chrono::seconds(8);
 
   std::size_t shard_count = 2;
+  std::uint32_t wal_segment_bytes = 512U << 10U;
   std::uint64_t wal_bytes = 8U << 20U;
   std::uint64_t cache_bytes = 16U << 20U;
   std::uint64_t upload_bytes = 256U << 10U;

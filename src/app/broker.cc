@@ -35,6 +35,7 @@ wal::Options wal_options(const config::BrokerConfig& config) {
   wal::Options options;
   options.directory = config.wal.directory;
   options.size_bytes = config.wal.size_bytes;
+  options.segment_bytes = config.wal.segment_bytes;
   options.group_memory_bytes_max = config.cache_memory_bytes / 2;
   return options;
 }

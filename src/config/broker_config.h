@@ -33,6 +33,7 @@ struct AdminListener {
 struct WalConfig {
   std::string directory;
   std::uint64_t size_bytes = 1ULL << 30U;
+  std::uint32_t segment_bytes = 0;  ///< 0: chosen by the WAL from its size. No setting: the simulator recycles small ones often
 };
 
 enum class ClientAuth : std::uint8_t { none, requested, required };

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/ensure.h"
+#include "runtime/durable_directories.h"
 #include "runtime/submit.h"
 #include "store/calls.h"
 #include "store/keys.h"
@@ -109,8 +110,7 @@ LocalDirectory::Shard& LocalDirectory::shard() {
 
 Task<Result<void>> LocalDirectory::start() {
   const std::string temporary = fmt::format("{}/{}", root_, temporary_name);
-  WEIR_CO_TRY(co_await files_.create_directories(temporary));
-  WEIR_CO_TRY(co_await files_.sync_directory(parent_path(root_)));
+  WEIR_CO_TRY(co_await runtime::create_durable_directories(files_, temporary));
   WEIR_CO_TRY(co_await files_.sync_directory(root_));
   co_await sweep_temporary();
   co_return co_await make_temporary_directory();

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/ensure.h"
+#include "runtime/durable_directories.h"
 #include "runtime/scope.h"
 
 namespace weir::wal {
@@ -66,7 +67,7 @@ class Window {
 runtime::Task<base::Result<Volume>> Recovery::open_volume(bool has_earlier) {
   runtime::FileSystem& fs = *runtime_.files;
   const std::string path = directory_ + "/" + std::string(volume_name);
-  if (auto made = co_await fs.create_directories(directory_); !made) co_return base::with_context("WAL directory " + directory_, made.error());
+  if (auto made = co_await runtime::create_durable_directories(fs, directory_); !made) co_return base::with_context("WAL directory " + directory_, made.error());
   auto opened = co_await fs.open(path, {.write = true, .create = true});
   if (!opened) co_return base::with_context("WAL volume " + path, opened.error());
   Volume volume{.file = std::move(*opened)};
