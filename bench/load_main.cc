@@ -1,7 +1,7 @@
 // bench/load_main.cc: weir_load, the command around perf/load.h. Prints one JSON object.
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
+
+#include <CLI/CLI.hpp>
 
 #include "perf/load.h"
 

@@ -1,9 +1,9 @@
 #include "sim/consumer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace weir::sim {
 
@@ -44,7 +44,8 @@ Task<void> SimConsumer::run() {
 Task<bool> SimConsumer::connect() {
   if (connection_ && !connection_->broken()) co_return true;
   if (connection_) {
-    if (!connection_->order_violation().empty()) workload_.history.violation(options_.name + ": " + connection_->order_violation());
+    if (!connection_->order_violation().empty())
+      workload_.history.violation(options_.name + ": " + connection_->order_violation());
     co_await close();
   }
   session_id_ = session_epoch_ = 0;
@@ -56,7 +57,8 @@ Task<bool> SimConsumer::connect() {
 }
 
 void SimConsumer::refresh() {
-  if (std::erase_if(positions_, [](const auto& position) { return position->topic->deleted; }) > 0) session_id_ = session_epoch_ = 0;
+  if (std::erase_if(positions_, [](const auto& position) { return position->topic->deleted; }) > 0)
+    session_id_ = session_epoch_ = 0;
   for (TopicInfo* topic : workload_.live_topics()) {
     for (std::int32_t index = 0; index < topic->partition_count; ++index) {
       const bool have = std::ranges::any_of(positions_, [&](const auto& p) { return p->topic == topic && p->index == index; });
@@ -82,8 +84,8 @@ Task<bool> SimConsumer::list(Position& position, std::int64_t timestamp, Offset*
   request.topics[0].partitions[0].partition_index = model::PartitionIndex(position.index);
   request.topics[0].partitions[0].timestamp = timestamp;
   const auto version = static_cast<std::int16_t>(rng_.between(1, 9));
-  auto answer = co_await connection_->call<wire::ListOffsetsRequest, wire::ListOffsetsResponse>(std::move(request), version,
-                                                                                               runtime_.shards[0]->now() + call_patience);
+  auto answer = co_await connection_->call<wire::ListOffsetsRequest, wire::ListOffsetsResponse>(
+      std::move(request), version, runtime_.shards[0]->now() + call_patience);
   if (!answer) {
     if (answer.kind() == base::ErrorKind::corrupt) workload_.history.violation(options_.name + ": " + answer.error().text);
     co_return false;
@@ -152,7 +154,7 @@ Task<bool> SimConsumer::fetch_once() {
   const bool full = !in_session || session_epoch_ == 0;
   const std::uint64_t positions_before = positions_.size();
   auto answer = co_await connection_->call<wire::FetchRequest, wire::FetchResponse>(build_request(full), options_.version,
-                                                                                   runtime_.shards[0]->now() + call_patience);
+                                                                                    runtime_.shards[0]->now() + call_patience);
   ++workload_.fetches;
   ENSURE(positions_.size() == positions_before, "positions changed during a fetch");
   if (!answer) {
@@ -164,7 +166,8 @@ Task<bool> SimConsumer::fetch_once() {
   for (const auto& topic : answer->message.responses) {
     for (const auto& partition : topic.partitions) {
       const auto position = std::ranges::find_if(positions_, [&](const auto& p) {
-        const bool same = options_.version >= session_topic_id_version ? p->topic->id == topic.topic_id : p->topic->name == topic.topic;
+        const bool same =
+            options_.version >= session_topic_id_version ? p->topic->id == topic.topic_id : p->topic->name == topic.topic;
         return same && p->index == partition.partition_index.value();
       });
       if (position == positions_.end()) {
@@ -191,9 +194,10 @@ void SimConsumer::take(Position& position, const wire::FetchResponse::Partition&
   switch (answer.error_code) {
     case ErrorCode::none: {
       const bytes::Bytes records = answer.records.is_null() ? bytes::Bytes{} : answer.records.view();
-      const Offset next = history.fetched(partition, position.before,
-                                          {position.next, records, answer.high_watermark, answer.last_stable_offset,
-                                           options_.version >= 5 ? answer.log_start_offset : history.known(partition).log_start});
+      const Offset next =
+          history.fetched(partition, position.before,
+                          {position.next, records, answer.high_watermark, answer.last_stable_offset,
+                           options_.version >= 5 ? answer.log_start_offset : history.known(partition).log_start});
       workload_.records_read += static_cast<std::uint64_t>(next - position.next);
       position.next = next;
       return;
@@ -205,15 +209,14 @@ void SimConsumer::take(Position& position, const wire::FetchResponse::Partition&
     case ErrorCode::not_leader_or_follower:
     case ErrorCode::kafka_storage_error:
     case ErrorCode::offset_not_available:
-    case ErrorCode::request_timed_out:
-      return;
+    case ErrorCode::request_timed_out: return;
     case ErrorCode::unknown_topic_or_partition:
     case ErrorCode::unknown_topic_id:
       history.violation(fmt::format("{}: {} is called unknown", options_.name, position.topic->name));
       return;
     default:
-      history.violation(fmt::format("{}: a fetch of {} at {} answered {}", options_.name, history.name_of(partition), position.next.value(),
-                                    to_string(answer.error_code)));
+      history.violation(fmt::format("{}: a fetch of {} at {} answered {}", options_.name, history.name_of(partition),
+                                    position.next.value(), to_string(answer.error_code)));
   }
 }
 

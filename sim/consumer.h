@@ -17,8 +17,8 @@ namespace weir::sim {
 struct ConsumerOptions {
   std::string name;
   std::int16_t version = 12;
-  bool sessions = false;             ///< incremental fetches (version 7 and above)
-  std::uint32_t jump_percent = 2;    ///< per fetch and partition: go back to an earlier offset
+  bool sessions = false;           ///< incremental fetches (version 7 and above)
+  std::uint32_t jump_percent = 2;  ///< per fetch and partition: go back to an earlier offset
   std::int32_t max_wait_ms = 500;
   base::Duration pause_tail = std::chrono::milliseconds(400);
 };
@@ -39,8 +39,8 @@ class SimConsumer {
     std::int32_t index = 0;
     model::Offset next{0};
     History::Known before;
-    bool reset = false;            ///< ask ListOffsets for the start
-    model::Offset sent_next{-1};   ///< in the session
+    bool reset = false;           ///< ask ListOffsets for the start
+    model::Offset sent_next{-1};  ///< in the session
   };
   runtime::Task<bool> connect();
   void refresh();

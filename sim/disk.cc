@@ -14,7 +14,10 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 Disk::Disk(World& world, std::string label, std::uint64_t capacity_bytes)
-    : world_(world), rng_(world.rng("disk:" + label)), label_(std::move(label)), capacity_bytes_(capacity_bytes),
+    : world_(world),
+      rng_(world.rng("disk:" + label)),
+      label_(std::move(label)),
+      capacity_bytes_(capacity_bytes),
       root_(new_inode(true)) {}
 
 InodeRef Disk::new_inode(bool directory) {
@@ -26,7 +29,8 @@ InodeRef Disk::new_inode(bool directory) {
 }
 
 base::Duration Disk::transfer_time(std::size_t bytes) {
-  return base::Duration(static_cast<std::int64_t>(static_cast<double>(bytes) * 1e9 / static_cast<double>(profile_.bytes_per_second)));
+  return base::Duration(
+      static_cast<std::int64_t>(static_cast<double>(bytes) * 1e9 / static_cast<double>(profile_.bytes_per_second)));
 }
 
 base::Duration Disk::data_latency(base::Duration least, base::Duration tail, std::size_t bytes) {
@@ -113,7 +117,8 @@ void Disk::make_durable(Inode& inode, std::uint64_t begin, std::uint64_t end) {
   }
   if (inode.durable.size() == inode.seen.size()) inode.length_dirty = false;
   if (inode.touched.size() > 8'192) {
-    std::erase_if(inode.touched, [&inode](std::uint64_t sector) { return sector >= inode.dirty.size() || !inode.dirty[sector]; });
+    std::erase_if(inode.touched,
+                  [&inode](std::uint64_t sector) { return sector >= inode.dirty.size() || !inode.dirty[sector]; });
   }
 }
 
@@ -171,8 +176,8 @@ std::shared_ptr<Op<base::Result<void>>> Disk::begin_write(Incarnation& owner, In
 
 void Disk::schedule_good(const WriteRef& write, base::Duration latency) {
   // Readable at an instant of its own, so that a read, a crash or a power loss may fall between readable and durable.
-  const base::Duration readable = base::Duration(static_cast<std::int64_t>(
-      rng_.below(static_cast<std::uint64_t>(std::max<std::int64_t>(latency.count(), 1)))));
+  const base::Duration readable = base::Duration(
+      static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(std::max<std::int64_t>(latency.count(), 1)))));
   world_.after(readable, [this, write] {
     if (write->gone) return;
     land(*write, false);
@@ -188,7 +193,8 @@ void Disk::schedule_good(const WriteRef& write, base::Duration latency) {
     }
     if (write->synced) {
       if (old_writes_.size() >= synced_writes_kept_max) old_writes_.pop_front();
-      old_writes_.push_back({write->inode, write->offset, write->data.size(), name_hash(bytes::as_text(write->data)), world_.now()});
+      old_writes_.push_back(
+          {write->inode, write->offset, write->data.size(), name_hash(bytes::as_text(write->data)), world_.now()});
     }
     if (write->owner != nullptr) world_.crash_point(*write->owner, CrashPoint::write_durable);
     finish(write, {});
@@ -313,7 +319,8 @@ std::shared_ptr<Op<base::Result<void>>> Disk::begin_sync(Incarnation& owner, Ino
     for (const std::uint64_t sector : sectors) {
       if (sector < inode->dirty.size() && inode->dirty[sector]) settle_sector(*inode, sector, true);
     }
-    std::erase_if(inode->touched, [&inode](std::uint64_t sector) { return sector >= inode->dirty.size() || !inode->dirty[sector]; });
+    std::erase_if(inode->touched,
+                  [&inode](std::uint64_t sector) { return sector >= inode->dirty.size() || !inode->dirty[sector]; });
     flush_truncation(*inode);
     if (inode->seen.size() == length && inode->length_dirty) {
       inode->durable.resize(length);
@@ -341,7 +348,8 @@ std::shared_ptr<Op<base::Result<std::size_t>>> Disk::begin_read(Incarnation& own
       return;
     }
     const std::uint64_t size = inode->seen.size();
-    const std::size_t count = offset >= size ? 0 : static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size - offset));
+    const std::size_t count =
+        offset >= size ? 0 : static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size - offset));
     if (count > 0) std::memcpy(into.data(), inode->seen.data() + offset, count);
     if (!inode->touched.empty()) {
       for (std::uint64_t sector = offset / sector_bytes; sector * sector_bytes < offset + count; ++sector) {

@@ -47,15 +47,15 @@ struct DiskProfile {
   base::Duration metadata_least = std::chrono::microseconds(20);
   base::Duration metadata_tail = std::chrono::microseconds(60);
   std::uint64_t bytes_per_second = 800'000'000;
-  std::uint32_t slow_ppm = 0;             ///< this operation takes slow_least and more
+  std::uint32_t slow_ppm = 0;  ///< this operation takes slow_least and more
   base::Duration slow_least = std::chrono::milliseconds(50);
   base::Duration slow_tail = std::chrono::milliseconds(400);
-  std::uint32_t write_eio_ppm = 0;        ///< the kind of damage is drawn then
+  std::uint32_t write_eio_ppm = 0;  ///< the kind of damage is drawn then
   std::uint32_t sync_eio_ppm = 0;
   std::uint32_t read_eio_ppm = 0;
   std::uint32_t metadata_eio_ppm = 0;
-  std::uint32_t write_enospc_ppm = 0;     ///< as if another user had taken the last block for a moment
-  bool full = false;                      ///< every write that needs a new block fails
+  std::uint32_t write_enospc_ppm = 0;  ///< as if another user had taken the last block for a moment
+  bool full = false;                   ///< every write that needs a new block fails
 };
 
 inline constexpr std::uint64_t no_truncation = ~std::uint64_t{0};
@@ -71,15 +71,15 @@ struct Inode {
   // file
   std::vector<std::byte> seen;
   std::vector<std::byte> durable;
-  std::vector<bool> dirty;           ///< per sector: seen is newer than durable
-  std::vector<bool> allocated;       ///< per page
+  std::vector<bool> dirty;      ///< per sector: seen is newer than durable
+  std::vector<bool> allocated;  ///< per page
   std::set<std::uint64_t> read_while_dirty;
   bool length_dirty = false;
   std::uint64_t length_low = no_truncation;  ///< shortest length since the last sync: what was beyond must not come back
-  bool unlinked = false;             ///< no name any more: its space counts as free
-  std::uint64_t lock_handle = 0;     ///< handle that holds the flock; 0: none
-  std::uint64_t lock_process = 0;    ///< its incarnation
-  std::vector<std::uint64_t> touched;  ///< since the last sync: lets power loss look at few sectors
+  bool unlinked = false;                     ///< no name any more: its space counts as free
+  std::uint64_t lock_handle = 0;             ///< handle that holds the flock; 0: none
+  std::uint64_t lock_process = 0;            ///< its incarnation
+  std::vector<std::uint64_t> touched;        ///< since the last sync: lets power loss look at few sectors
 };
 using InodeRef = std::shared_ptr<Inode>;
 
@@ -160,9 +160,9 @@ class Disk {
     std::vector<bytes::Bytes> from;
     bool synced = false;
     bool landed = false;
-    bool gone = false;             ///< never lands (any more), or landed and done
+    bool gone = false;  ///< never lands (any more), or landed and done
     WriteFate fate = WriteFate::good;
-    int lands_at_start = 0;        ///< > 0: lands a moment after that many further process starts
+    int lands_at_start = 0;  ///< > 0: lands a moment after that many further process starts
     Fault late_kind = Fault::kill_write_lands_late;
     std::shared_ptr<Op<base::Result<void>>> op;
   };
@@ -222,10 +222,10 @@ class Disk {
   InodeRef root_;
   base::MonoTime busy_until_{};
   std::uint64_t power_epoch_ = 0;
-  std::vector<WriteRef> writes_;              ///< in flight, in order of issue
+  std::vector<WriteRef> writes_;  ///< in flight, in order of issue
   std::vector<DirectoryOp> unsynced_operations_;
   std::vector<std::weak_ptr<Inode>> locked_;
-  std::deque<OldWrite> old_writes_;           ///< completed synced writes, oldest first
+  std::deque<OldWrite> old_writes_;  ///< completed synced writes, oldest first
 };
 
 }  // namespace weir::sim

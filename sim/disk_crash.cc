@@ -112,9 +112,8 @@ void Disk::lose_power() {
 void Disk::lose_directory_state(std::uint32_t keep_percent) {
   std::set<std::pair<std::uint64_t, std::string>> lost;
   for (const DirectoryOp& op : unsynced_operations_) {
-    const bool builds_on_lost = std::ranges::any_of(op, [&lost](const Touch& touch) {
-      return lost.contains({touch.directory->id, touch.name});
-    });
+    const bool builds_on_lost =
+        std::ranges::any_of(op, [&lost](const Touch& touch) { return lost.contains({touch.directory->id, touch.name}); });
     if (!builds_on_lost && rng_.percent(keep_percent)) {
       world_.faults().fire(Fault::power_entry_kept);
       apply_durable(op);

@@ -231,7 +231,8 @@ std::vector<std::string> Disk::files_below(std::string_view path) const {
       files.push_back(name);
       continue;
     }
-    for (auto it = inode->entries.rbegin(); it != inode->entries.rend(); ++it) open.emplace_back(name + "/" + it->first, it->second);
+    for (auto it = inode->entries.rbegin(); it != inode->entries.rend(); ++it)
+      open.emplace_back(name + "/" + it->first, it->second);
   }
   return files;
 }
@@ -269,7 +270,8 @@ std::optional<RotPlace> Disk::rot_old_write(std::string_view below, base::Durati
 void Disk::unrot(const RotPlace& place) {
   Inode& inode = *place.inode;
   if (place.offset < inode.seen.size() && inode.seen[place.offset] == place.rotten) inode.seen[place.offset] = place.good;
-  if (place.offset < inode.durable.size() && inode.durable[place.offset] == place.rotten) inode.durable[place.offset] = place.good;
+  if (place.offset < inode.durable.size() && inode.durable[place.offset] == place.rotten)
+    inode.durable[place.offset] = place.good;
 }
 
 bool Disk::rot(std::string_view path, std::uint64_t offset) {

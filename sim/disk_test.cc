@@ -2,9 +2,9 @@
 // seen and no other.
 #include "sim/disk.h"
 
-#include <gtest/gtest.h>
-
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "runtime/scope.h"
 #include "runtime/testing/co_assert.h"
@@ -93,7 +93,8 @@ TEST(Disk, AKillKeepsWhatWasReadableAndPowerLossOnlyWhatWasSynced) {
 TEST(Disk, ASyncMakesEarlierWritesDurableInEverySeed) {
   for (int seed = 0; seed < seeds; ++seed) {
     SimMachine machine(static_cast<std::uint64_t>(seed));
-    ASSERT_TRUE(write(machine, {{'A', 0, page_bytes, Durability::none}, {'B', page_bytes, page_bytes, Durability::none}}, true));
+    ASSERT_TRUE(
+        write(machine, {{'A', 0, page_bytes, Durability::none}, {'B', page_bytes, page_bytes, Durability::none}}, true));
     machine.host.lose_power();
     ASSERT_EQ(sectors_of(machine.host.disk(), "/dir/f"), "AAAAAAAABBBBBBBB");
   }

@@ -1,9 +1,9 @@
 #include "sim/faults.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <iterator>
+
+#include <fmt/format.h>
 
 namespace weir::sim {
 namespace {

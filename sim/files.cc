@@ -46,7 +46,8 @@ std::shared_ptr<Op<Result<T>>> begin_metadata(Incarnation& process, CrashPoint p
 }
 
 template <class T>
-Task<Result<T>> metadata(Incarnation& process, CrashPoint point, std::string_view what, std::move_only_function<Result<T>()> call) {
+Task<Result<T>> metadata(Incarnation& process, CrashPoint point, std::string_view what,
+                         std::move_only_function<Result<T>()> call) {
   co_return co_await Op<Result<T>>::wait(begin_metadata<T>(process, point, what, std::move(call)));
 }
 
@@ -59,7 +60,11 @@ FileInfo info_of(std::string name, const Inode& inode) {
 // --- file ---
 
 SimFile::SimFile(Incarnation& process, SimReactor& home, InodeRef inode, bool writable, bool direct)
-    : process_(process), home_(home), inode_(std::move(inode)), handle_(process.world().next_id()), writable_(writable),
+    : process_(process),
+      home_(home),
+      inode_(std::move(inode)),
+      handle_(process.world().next_id()),
+      writable_(writable),
       direct_(direct) {}
 
 SimFile::~SimFile() {
@@ -96,8 +101,8 @@ Task<Result<void>> SimFile::write_at(std::uint64_t offset, std::vector<bytes::By
     ENSURE(offset % page_bytes == 0, "unaligned direct write: offset {} length {}", offset, total);
   }
   ++pending_count_;
-  auto result = co_await Op<Result<void>>::wait(process_.host().disk().begin_write(
-      process_, inode_, offset, std::move(from), durability == runtime::Durability::synced));
+  auto result = co_await Op<Result<void>>::wait(
+      process_.host().disk().begin_write(process_, inode_, offset, std::move(from), durability == runtime::Durability::synced));
   --pending_count_;
   co_return result;
 }
@@ -123,10 +128,9 @@ Task<Result<void>> SimFile::truncate(std::uint64_t size_bytes) {
   check_use();
   ENSURE(writable_, "a truncate of a file opened for reading");
   ++pending_count_;
-  auto result = co_await metadata<void>(process_, CrashPoint::file_truncated, "file.truncate",
-                                        [disk = &process_.host().disk(), inode = inode_, size_bytes] {
-                                          return disk->truncate(*inode, size_bytes);
-                                        });
+  auto result = co_await metadata<void>(
+      process_, CrashPoint::file_truncated, "file.truncate",
+      [disk = &process_.host().disk(), inode = inode_, size_bytes] { return disk->truncate(*inode, size_bytes); });
   --pending_count_;
   co_return result;
 }
@@ -168,10 +172,9 @@ Task<Result<std::unique_ptr<runtime::File>>> SimFileSystem::open(std::string pat
 }
 
 Task<Result<void>> SimFileSystem::create_directories(std::string path) {
-  co_return co_await metadata<void>(process_, CrashPoint::file_created, "file.create_directories",
-                                    [disk = &process_.host().disk(), path = std::move(path)] {
-                                      return disk->create_directories(path);
-                                    });
+  co_return co_await metadata<void>(
+      process_, CrashPoint::file_created, "file.create_directories",
+      [disk = &process_.host().disk(), path = std::move(path)] { return disk->create_directories(path); });
 }
 
 Task<Result<std::vector<FileInfo>>> SimFileSystem::list(std::string path) {
@@ -200,40 +203,42 @@ Task<Result<FileInfo>> SimFileSystem::stat(std::string path) {
 }
 
 Task<Result<void>> SimFileSystem::remove(std::string path) {
-  co_return co_await metadata<void>(process_, CrashPoint::file_removed, "file.remove",
-                                    [disk = &process_.host().disk(), path = std::move(path)] { return disk->remove(path, false); });
+  co_return co_await metadata<void>(
+      process_, CrashPoint::file_removed, "file.remove",
+      [disk = &process_.host().disk(), path = std::move(path)] { return disk->remove(path, false); });
 }
 
 Task<Result<void>> SimFileSystem::remove_directory(std::string path) {
-  co_return co_await metadata<void>(process_, CrashPoint::file_removed, "file.remove_directory",
-                                    [disk = &process_.host().disk(), path = std::move(path)] { return disk->remove(path, true); });
+  co_return co_await metadata<void>(
+      process_, CrashPoint::file_removed, "file.remove_directory",
+      [disk = &process_.host().disk(), path = std::move(path)] { return disk->remove(path, true); });
 }
 
 Task<Result<void>> SimFileSystem::rename(std::string from, std::string to) {
-  co_return co_await metadata<void>(process_, CrashPoint::file_renamed, "file.rename",
-                                    [disk = &process_.host().disk(), from = std::move(from), to = std::move(to)] {
-                                      return disk->rename(from, to, true);
-                                    });
+  co_return co_await metadata<void>(
+      process_, CrashPoint::file_renamed, "file.rename",
+      [disk = &process_.host().disk(), from = std::move(from), to = std::move(to)] { return disk->rename(from, to, true); });
 }
 
 Task<Result<void>> SimFileSystem::rename_noreplace(std::string from, std::string to) {
-  co_return co_await metadata<void>(process_, CrashPoint::file_renamed, "file.rename_noreplace",
-                                    [disk = &process_.host().disk(), from = std::move(from), to = std::move(to)] {
-                                      return disk->rename(from, to, false);
-                                    });
+  co_return co_await metadata<void>(
+      process_, CrashPoint::file_renamed, "file.rename_noreplace",
+      [disk = &process_.host().disk(), from = std::move(from), to = std::move(to)] { return disk->rename(from, to, false); });
 }
 
 Task<Result<void>> SimFileSystem::sync_directory(std::string path) {
-  co_return co_await metadata<void>(process_, CrashPoint::directory_synced, "file.sync_directory",
-                                    [disk = &process_.host().disk(), path = std::move(path)] { return disk->sync_directory(path); });
+  co_return co_await metadata<void>(
+      process_, CrashPoint::directory_synced, "file.sync_directory",
+      [disk = &process_.host().disk(), path = std::move(path)] { return disk->sync_directory(path); });
 }
 
 Task<Result<std::uint64_t>> SimFileSystem::free_space(std::string path) {
-  co_return co_await metadata<std::uint64_t>(process_, CrashPoint::count_, "file.free_space",
-                                             [disk = &process_.host().disk(), path = std::move(path)]() -> Result<std::uint64_t> {
-                                               WEIR_TRY_ASSIGN(const InodeRef inode, disk->find(path));
-                                               return disk->free_bytes();
-                                             });
+  co_return co_await metadata<std::uint64_t>(
+      process_, CrashPoint::count_, "file.free_space",
+      [disk = &process_.host().disk(), path = std::move(path)]() -> Result<std::uint64_t> {
+        WEIR_TRY_ASSIGN(const InodeRef inode, disk->find(path));
+        return disk->free_bytes();
+      });
 }
 
 }  // namespace weir::sim

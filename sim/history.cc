@@ -1,9 +1,9 @@
 #include "sim/history.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "model/records.h"
@@ -27,7 +27,8 @@ std::uint64_t hash_bytes(std::uint64_t h, bytes::Bytes data) {
 // Over what a broker may not change whatever the topic's timestamp setting: not base offset, epoch, CRC, attributes and
 // maxTimestamp. A compressing topic changes the records' bytes: then the header's producer part and first record decide.
 std::uint64_t History::identity(bytes::Bytes batch) {
-  std::uint64_t h = hash_bytes(0xcbf29ce484222325ULL, batch.subspan(last_offset_delta_at, max_timestamp_at - last_offset_delta_at));
+  std::uint64_t h =
+      hash_bytes(0xcbf29ce484222325ULL, batch.subspan(last_offset_delta_at, max_timestamp_at - last_offset_delta_at));
   return hash_bytes(h, batch.subspan(producer_id_at, model::batch_header_bytes - producer_id_at));
 }
 
@@ -144,23 +145,26 @@ void History::acked(BatchNumber number, model::Offset base_offset) {
   batch.acked_at = base_offset;
   const auto [place, fresh] = p.acked.emplace(base_offset.value(), number);
   if (!fresh && place->second != number) {
-    violation(fmt::format("{}: offset {} acked to batch {} and to batch {}", p.name, base_offset.value(), place->second, number));
+    violation(
+        fmt::format("{}: offset {} acked to batch {} and to batch {}", p.name, base_offset.value(), place->second, number));
   }
   check_place(p, batch, base_offset, end, "acked");
   p.known.acked_end = std::max(p.known.acked_end, end);
 }
 
 // The range must not touch another batch, acked or seen.
-void History::check_place(Partition& p, const ProducedBatch& batch, model::Offset base, model::Offset end, std::string_view how) {
+void History::check_place(Partition& p, const ProducedBatch& batch, model::Offset base, model::Offset end,
+                          std::string_view how) {
   const auto clash = [&](std::int64_t other_base, model::Offset other_end, BatchNumber other, std::string_view other_how) {
     if (other == batch.number && other_base == base.value()) return;
     if (other_base >= end.value() || other_end <= base) return;
-    violation(fmt::format("{}: batch {} {} at [{}, {}) but batch {} was {} at [{}, {})", p.name, batch.number, how, base.value(),
-                          end.value(), other, other_how, other_base, other_end.value()));
+    violation(fmt::format("{}: batch {} {} at [{}, {}) but batch {} was {} at [{}, {})", p.name, batch.number, how,
+                          base.value(), end.value(), other, other_how, other_base, other_end.value()));
   };
   auto seen = p.seen.lower_bound(base.value());
   if (seen != p.seen.begin()) --seen;
-  for (; seen != p.seen.end() && seen->first < end.value(); ++seen) clash(seen->first, seen->second.end, seen->second.number, "seen");
+  for (; seen != p.seen.end() && seen->first < end.value(); ++seen)
+    clash(seen->first, seen->second.end, seen->second.number, "seen");
   auto acked = p.acked.lower_bound(base.value());
   if (acked != p.acked.begin()) --acked;
   for (; acked != p.acked.end() && acked->first < end.value(); ++acked) {
@@ -212,8 +216,8 @@ void History::check_session_order(Partition& p, const ProducedBatch& batch, mode
                             before.number, *before.seen_at.begin()));
     }
     if (before.acked_at && *before.acked_at > base) {
-      violation(fmt::format("{}: batch {} at {} stands before its acked predecessor {} at {}", p.name, batch.number, base.value(),
-                            before.number, before.acked_at->value()));
+      violation(fmt::format("{}: batch {} at {} stands before its acked predecessor {} at {}", p.name, batch.number,
+                            base.value(), before.number, before.acked_at->value()));
     }
   }
   if (const auto next = std::next(it); next != session.end()) {
@@ -230,13 +234,14 @@ void History::observe(Partition& p, bytes::Bytes bytes, const model::BatchHeader
   const std::int64_t base = header.base_offset.value();
   const auto identified = p.by_identity.find(identity(bytes));
   if (identified == p.by_identity.end()) {
-    violation(fmt::format("{}: nobody produced what was served at offset {} (producer {} epoch {} sequence {}, {} records)", p.name,
-                          base, header.producer_id.value(), header.producer_epoch.value(), header.base_sequence.value(),
+    violation(fmt::format("{}: nobody produced what was served at offset {} (producer {} epoch {} sequence {}, {} records)",
+                          p.name, base, header.producer_id.value(), header.producer_epoch.value(), header.base_sequence.value(),
                           header.record_count));
     return;
   }
   ProducedBatch& batch = batches_.at(identified->second - 1);
-  const auto [place, fresh] = p.seen.emplace(base, Seen{batch.number, header.next_offset(), header.leader_epoch, header.max_timestamp});
+  const auto [place, fresh] =
+      p.seen.emplace(base, Seen{batch.number, header.next_offset(), header.leader_epoch, header.max_timestamp});
   if (!fresh) {
     const Seen& before = place->second;
     if (before.number != batch.number || before.epoch != header.leader_epoch || before.max_timestamp != header.max_timestamp) {
@@ -269,7 +274,8 @@ void History::observe(Partition& p, bytes::Bytes bytes, const model::BatchHeader
                             *batch.seen_at.rbegin()));
     }
     if (batch.acked_at && batch.acked_at->value() != base) {
-      violation(fmt::format("{}: batch {} was acked at {} and stands at {}", p.name, batch.number, batch.acked_at->value(), base));
+      violation(
+          fmt::format("{}: batch {} was acked at {} and stands at {}", p.name, batch.number, batch.acked_at->value(), base));
     }
     check_session_order(p, batch, header.base_offset);
   } else if (batch.sends > 0 && batch.seen_at.size() > batch.sends) {
@@ -290,8 +296,8 @@ model::Offset History::fetched(const model::TopicPartition& partition, const Kno
                           answer.high_watermark.value(), before.acked_end.value()));
   }
   if (answer.last_stable_offset.value() >= 0 && answer.last_stable_offset > answer.high_watermark) {
-    violation(fmt::format("{}: the last stable offset {} is above the high watermark {}", p.name, answer.last_stable_offset.value(),
-                          answer.high_watermark.value()));
+    violation(fmt::format("{}: the last stable offset {} is above the high watermark {}", p.name,
+                          answer.last_stable_offset.value(), answer.high_watermark.value()));
   }
   listed_earliest(partition, before, answer.log_start);
   p.known.high_watermark = std::max(p.known.high_watermark, answer.high_watermark);
@@ -304,18 +310,20 @@ model::Offset History::fetched(const model::TopicPartition& partition, const Kno
     if (!header || header->size_bytes() > rest.size()) break;  // Kafka may cut the last batch; weir may too
     const auto checked = model::check_batch(rest);
     if (!checked) {
-      violation(fmt::format("{}: a damaged batch was served near offset {}: {}", p.name, next.value(), model::to_string(checked.error())));
+      violation(fmt::format("{}: a damaged batch was served near offset {}: {}", p.name, next.value(),
+                            model::to_string(checked.error())));
       return next;
     }
-    const bool contiguous = first ? checked->base_offset <= next && checked->next_offset() > next : checked->base_offset == next;
+    const bool contiguous =
+        first ? checked->base_offset <= next && checked->next_offset() > next : checked->base_offset == next;
     if (!contiguous) {
       violation(fmt::format("{}: after {} comes the batch [{}, {})", p.name, next.value(), checked->base_offset.value(),
                             checked->next_offset().value()));
       return next;
     }
     if (checked->next_offset() > answer.high_watermark) {
-      violation(fmt::format("{}: the batch [{}, {}) was served above the high watermark {}", p.name, checked->base_offset.value(),
-                            checked->next_offset().value(), answer.high_watermark.value()));
+      violation(fmt::format("{}: the batch [{}, {}) was served above the high watermark {}", p.name,
+                            checked->base_offset.value(), checked->next_offset().value(), answer.high_watermark.value()));
     }
     observe(p, rest.first(checked->size_bytes()), *checked);
     next = checked->next_offset();
@@ -368,10 +376,12 @@ void History::finish(const model::TopicPartition& partition, model::Offset log_s
   Partition& p = part(partition);
   model::Offset next = log_start;
   for (auto it = p.seen.lower_bound(log_start.value()); it != p.seen.end() && it->first < high_watermark.value(); ++it) {
-    if (it->first > next.value()) violation(fmt::format("{}: nothing was read between {} and {}", p.name, next.value(), it->first));
+    if (it->first > next.value())
+      violation(fmt::format("{}: nothing was read between {} and {}", p.name, next.value(), it->first));
     next = std::max(next, it->second.end);
   }
-  if (next < high_watermark) violation(fmt::format("{}: nothing was read between {} and {}", p.name, next.value(), high_watermark.value()));
+  if (next < high_watermark)
+    violation(fmt::format("{}: nothing was read between {} and {}", p.name, next.value(), high_watermark.value()));
   for (const auto& [base, number] : p.acked) {
     if (base < log_start.value()) continue;
     const auto seen = p.seen.find(base);
@@ -387,8 +397,8 @@ void History::finish(const model::TopicPartition& partition, model::Offset log_s
       if (batch.seen_at.empty()) {
         if (missing == nullptr) missing = &batch;
       } else if (missing != nullptr && log_start.value() == 0) {
-        violation(fmt::format("{}: producer {} epoch {}: sequence {} is in the log without {}", p.name, key.first, key.second, sequence,
-                              missing->header.base_sequence.value()));
+        violation(fmt::format("{}: producer {} epoch {}: sequence {} is in the log without {}", p.name, key.first, key.second,
+                              sequence, missing->header.base_sequence.value()));
         break;
       }
     }

@@ -40,8 +40,8 @@ struct ProducedBatch {
   model::TopicPartition partition;
   bytes::Buffer bytes;
   model::BatchHeader header;
-  std::uint64_t sends = 0;       ///< attempts whose outcome is open or acked
-  std::uint64_t refusals = 0;    ///< attempts that were certainly not appended
+  std::uint64_t sends = 0;     ///< attempts whose outcome is open or acked
+  std::uint64_t refusals = 0;  ///< attempts that were certainly not appended
   std::optional<model::Offset> acked_at;
   std::set<std::int64_t> seen_at;
 };
@@ -115,9 +115,9 @@ class History {
     PartitionRules rules;
     bool deleted = false;
     Known known;
-    std::map<std::int64_t, Seen> seen;                  ///< by base offset
-    std::map<std::int64_t, BatchNumber> acked;          ///< by base offset
-    std::map<std::uint64_t, BatchNumber> by_identity;   ///< identity hash of the bytes that never change
+    std::map<std::int64_t, Seen> seen;                 ///< by base offset
+    std::map<std::int64_t, BatchNumber> acked;         ///< by base offset
+    std::map<std::uint64_t, BatchNumber> by_identity;  ///< identity hash of the bytes that never change
     std::set<base::WallMs> timestamps;
     std::map<SessionKey, std::map<std::int64_t, BatchNumber>> sessions;  ///< idempotent batches by running sequence
   };

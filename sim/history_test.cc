@@ -1,20 +1,20 @@
 // Each rule of the checker, broken once: it must be found, and a correct history must pass.
 #include "sim/history.h"
 
+#include <cstring>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <cstring>
 
 #include "model/records.h"
 
 namespace weir::sim {
 namespace {
 
+using model::Offset;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using model::Offset;
 
 struct Batch {
   BatchNumber number = 0;
@@ -32,7 +32,8 @@ class HistoryTest : public ::testing::Test {
       spec.base_sequence = model::Sequence(sequence);
     }
     const base::WallMs at = history.unique_timestamp(tp, world.wall_ms());
-    const std::vector<model::RecordInput> inputs(static_cast<std::size_t>(records), {.key = "k", .value = "value", .timestamp = at});
+    const std::vector<model::RecordInput> inputs(static_cast<std::size_t>(records),
+                                                 {.key = "k", .value = "value", .timestamp = at});
     auto built = model::build_batch(spec, inputs);
     ENSURE(built.has_value(), "build");
     const BatchNumber number = history.produced(tp, *built);
@@ -46,10 +47,13 @@ class HistoryTest : public ::testing::Test {
     model::patch_leader_epoch(slab.writable(), model::LeaderEpoch(epoch));
     return {slab, 0, batch.bytes.size()};
   }
-  Offset fetch(std::int64_t from, const std::vector<bytes::Buffer>& batches, std::int64_t high_watermark, std::int64_t log_start = 0) {
+  Offset fetch(std::int64_t from, const std::vector<bytes::Buffer>& batches, std::int64_t high_watermark,
+               std::int64_t log_start = 0) {
     std::string all;
     for (const bytes::Buffer& batch : batches) all += batch.text();
-    return history.fetched(tp, history.known(tp), {Offset(from), bytes::as_bytes(all), Offset(high_watermark), Offset(high_watermark), Offset(log_start)});
+    return history.fetched(
+        tp, history.known(tp),
+        {Offset(from), bytes::as_bytes(all), Offset(high_watermark), Offset(high_watermark), Offset(log_start)});
   }
   void expect_violation(const char* text) { EXPECT_THAT(history.violations(), ElementsAre(HasSubstr(text))); }
   World world{1};
@@ -204,7 +208,8 @@ TEST_F(HistoryTest, AnAckedBatchThatIsGone) {
   history.acked(produce().number, Offset(2));
   fetch(0, {at(a, 0)}, 4);
   history.finish(tp, Offset(0), Offset(4));
-  EXPECT_THAT(history.violations(), ElementsAre(HasSubstr("nothing was read between 2 and 4"), HasSubstr("was acked at offset 2 and is not there")));
+  EXPECT_THAT(history.violations(),
+              ElementsAre(HasSubstr("nothing was read between 2 and 4"), HasSubstr("was acked at offset 2 and is not there")));
 }
 TEST_F(HistoryTest, OutOfOrderWithEverythingBeforeAcked) {
   const Batch a = produce(0);

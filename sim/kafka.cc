@@ -29,7 +29,8 @@ void KafkaConnection::break_off(const base::Error& why) {
     if (stream_) stream_->close();
     outbox_changed_.set();
   }
-  for (const OpenRef& open : std::exchange(open_, {})) open->answer.complete(std::unexpected(base::Error{ErrorKind::io, why.text}));
+  for (const OpenRef& open : std::exchange(open_, {}))
+    open->answer.complete(std::unexpected(base::Error{ErrorKind::io, why.text}));
 }
 
 Result<void> KafkaConnection::enqueue(Result<bytes::BufferList> frame) {

@@ -42,7 +42,8 @@ class KafkaConnection {
     auto sent = send(wire::encode_request(request, version, ++last_correlation_, client_id_));
     WEIR_CO_TRY_ASSIGN(bytes::Buffer frame, co_await receive(std::move(sent), deadline));
     wire::Reader reader(frame.view());
-    WEIR_CO_TRY_ASSIGN(const std::int32_t correlation, wire::parse_response_header(reader, wire::api_info(Response::api_key), version));
+    WEIR_CO_TRY_ASSIGN(const std::int32_t correlation,
+                       wire::parse_response_header(reader, wire::api_info(Response::api_key), version));
     (void)correlation;
     auto message = Response::decode(reader, version);
     if (!message) co_return base::fail(base::ErrorKind::corrupt, "an answer that does not decode: " + message.error().text);

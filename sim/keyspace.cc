@@ -153,12 +153,14 @@ RangeResult KeyspaceState::range(const std::string& from, const std::string& to,
 namespace {
 
 void check_limits(const Txn& txn) {
-  ENSURE(txn.compares.size() + txn.operations.size() <= keyspace::txn_operations_max, "a transaction of {} compares and {} operations",
-         txn.compares.size(), txn.operations.size());
+  ENSURE(txn.compares.size() + txn.operations.size() <= keyspace::txn_operations_max,
+         "a transaction of {} compares and {} operations", txn.compares.size(), txn.operations.size());
   std::set<std::string_view> keys;
   for (const keyspace::Operation& operation : txn.operations) {
-    ENSURE(!operation.key.empty() && operation.key.size() <= keyspace::key_bytes_max, "a key of {} bytes", operation.key.size());
-    ENSURE(operation.value.size() <= keyspace::value_bytes_max, "a value of {} bytes at {}", operation.value.size(), operation.key);
+    ENSURE(!operation.key.empty() && operation.key.size() <= keyspace::key_bytes_max, "a key of {} bytes",
+           operation.key.size());
+    ENSURE(operation.value.size() <= keyspace::value_bytes_max, "a value of {} bytes at {}", operation.value.size(),
+           operation.key);
     ENSURE(keys.insert(operation.key).second, "the key {} twice in one transaction", operation.key);
   }
 }
@@ -231,18 +233,16 @@ Task<Result<RangeResult>> SimKeyspace::range(std::string from, std::string to, s
   world.note("keyspace.range", limit);
   const auto fate = state_.draw_fate(false);
   const base::Duration latency = state_.latency();
-  const runtime::TimerId timer =
-      deadline == runtime::no_deadline ? 0 : op->home().call_at(deadline, [op] {
-        op->complete(fail(ErrorKind::retry, "deadline passed while reading the keyspace"));
-      });
+  const runtime::TimerId timer = deadline == runtime::no_deadline ? 0 : op->home().call_at(deadline, [op] {
+    op->complete(fail(ErrorKind::retry, "deadline passed while reading the keyspace"));
+  });
   if (fate == KeyspaceState::Fate::refused) {
     world.fire(Fault::keyspace_refused);
     world.after(latency, [op] { op->complete(fail(ErrorKind::retry, "the keyspace is not available")); });
   } else if (fate != KeyspaceState::Fate::good) {
     world.fire(Fault::keyspace_lost_request);
-    world.after(std::max(state_.profile_.timeout, latency), [op] {
-      op->complete(fail(ErrorKind::retry, "no reply from the keyspace"));
-    });
+    world.after(std::max(state_.profile_.timeout, latency),
+                [op] { op->complete(fail(ErrorKind::retry, "no reply from the keyspace")); });
   } else {
     world.after(latency / 2, [state = &state_, op, rest = latency / 2, from = std::move(from), to = std::move(to), limit] {
       state->world_.after(rest, [op, result = state->range(from, to, limit)] { op->complete(result); });

@@ -1,8 +1,8 @@
 // The local directory store on the simulated disk: an acknowledged put survives kills and power losses whole; an
 // unacknowledged one is there whole or not at all.
-#include <gtest/gtest.h>
-
 #include <map>
+
+#include <gtest/gtest.h>
 
 #include "bytes/crc32c.h"
 #include "runtime/scope.h"
@@ -41,7 +41,8 @@ Task<void> put_many(runtime::Runtime* doors, std::uint64_t seed, Written* writte
   Rng rng(seed);
   for (int i = 0; i < 12; ++i) {
     const std::uint64_t content = rng.next();
-    const std::string key = "p" + std::to_string(rng.below(3)) + "/q" + std::to_string(rng.below(2)) + "/" + std::to_string(content);
+    const std::string key =
+        "p" + std::to_string(rng.below(3)) + "/q" + std::to_string(rng.below(2)) + "/" + std::to_string(content);
     bytes::BufferList body = body_of(content);
     std::uint32_t crc = 0;
     for (const bytes::Buffer& piece : body) crc = bytes::crc32c(piece.view(), crc);

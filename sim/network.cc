@@ -26,7 +26,7 @@ struct Pipe {
   };
   std::deque<Chunk> on_the_way;
   std::vector<std::byte> arrived;
-  std::size_t arrived_at = 0;     ///< read so far
+  std::size_t arrived_at = 0;  ///< read so far
   [[nodiscard]] std::size_t unread() const { return arrived.size() - arrived_at; }
   std::size_t bytes_in_pipe = 0;  ///< both
   base::MonoTime last_arrival{};
@@ -37,8 +37,8 @@ struct Pipe {
 struct End {
   Address address;
   Incarnation* process = nullptr;
-  bool closed = false;       ///< here, or its process is gone
-  std::string failure;       ///< not empty: reset, with the text
+  bool closed = false;  ///< here, or its process is gone
+  std::string failure;  ///< not empty: reset, with the text
   std::shared_ptr<Op<Result<std::size_t>>> reading;
   bytes::MutableBytes into;
   std::shared_ptr<Op<Result<void>>> writing;
@@ -51,8 +51,8 @@ struct End {
 
 struct Connection {
   std::uint64_t id = 0;
-  End ends[2];      ///< 0: who connected
-  Pipe pipes[2];    ///< [i]: bytes towards end i
+  End ends[2];    ///< 0: who connected
+  Pipe pipes[2];  ///< [i]: bytes towards end i
   bool reset = false;
 };
 
@@ -115,7 +115,9 @@ class SimStream final : public runtime::Stream {
  private:
   End& me() const { return connection_->ends[end_]; }
   void try_read() { pump_read(fabric_, connection_, end_); }
-  void check_home() const { ENSURE(&runtime::Reactor::current() == &home_, "a stream was used on a shard it does not live on"); }
+  void check_home() const {
+    ENSURE(&runtime::Reactor::current() == &home_, "a stream was used on a shard it does not live on");
+  }
   Fabric& fabric_;
   runtime::Reactor& home_;
   std::shared_ptr<Connection> connection_;
@@ -237,9 +239,7 @@ class SimListener final : public runtime::Listener {
 Fabric::Fabric(World& world) : world_(world), rng_(world.rng("network")) {}
 Fabric::~Fabric() = default;
 
-void Fabric::add_host(Host& host) {
-  ENSURE(hosts_.emplace(host.address(), &host).second, "two hosts at {}", host.address());
-}
+void Fabric::add_host(Host& host) { ENSURE(hosts_.emplace(host.address(), &host).second, "two hosts at {}", host.address()); }
 void Fabric::remove_host(Host& host) { hosts_.erase(host.address()); }
 
 Host* Fabric::host_of(const std::string& address) const {
@@ -403,7 +403,8 @@ void Fabric::process_ended(Incarnation& process, bool silent) {
         connection->pipes[1 - end].silent = true;
         connection->pipes[1 - end].on_the_way.clear();
         // The peer's keep-alive or retransmission finds out.
-        world_.after(rng_.between(std::chrono::seconds(1), std::chrono::seconds(60)), [this, connection] { reset(connection); });
+        world_.after(rng_.between(std::chrono::seconds(1), std::chrono::seconds(60)),
+                     [this, connection] { reset(connection); });
         sweep(connection);
       } else {
         close_end(connection, end, rng_.percent(70));
@@ -476,9 +477,8 @@ Task<Result<std::unique_ptr<runtime::Stream>>> SimNetwork::connect(Address addre
   const base::MonoTime gives_up = std::min(deadline, world.now() + std::chrono::seconds(120));
   const runtime::TimerId timer =
       op->home().call_at(gives_up, [op] { op->complete(fail(ErrorKind::cancelled, "deadline passed while connecting")); });
-  world.after(fabric.latency(), [fabric = &fabric, op, client = &process_, local, address] {
-    fabric->arrive(op, client, local, address);
-  });
+  world.after(fabric.latency(),
+              [fabric = &fabric, op, client = &process_, local, address] { fabric->arrive(op, client, local, address); });
   auto result = co_await Fabric::ConnectOp::wait(op);
   op->home().cancel_timer(timer);
   co_return result;

@@ -29,10 +29,10 @@ struct NetworkProfile {
   base::Duration latency_least = std::chrono::microseconds(50);
   base::Duration latency_tail = std::chrono::microseconds(50);
   std::uint64_t bytes_per_second = 1'000'000'000;
-  std::uint32_t fragment_percent = 10;   ///< reads that get only a part of what is there
-  std::uint32_t cut_ppm = 0;             ///< per delivery: the connection breaks there
-  std::uint32_t half_open_ppm = 0;       ///< per delivery: from there on this direction is silent
-  std::uint32_t refuse_ppm = 0;          ///< per connect
+  std::uint32_t fragment_percent = 10;  ///< reads that get only a part of what is there
+  std::uint32_t cut_ppm = 0;            ///< per delivery: the connection breaks there
+  std::uint32_t half_open_ppm = 0;      ///< per delivery: from there on this direction is silent
+  std::uint32_t refuse_ppm = 0;         ///< per connect
 };
 
 class SimListener;

@@ -1,8 +1,8 @@
 #include "sim/network.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "runtime/scope.h"
 #include "runtime/testing/co_assert.h"
@@ -21,8 +21,11 @@ using runtime::Task;
 /// Two hosts with a process each: a server that the tests write, and a client.
 struct Pair {
   explicit Pair(std::uint64_t seed = 1)
-      : world(seed), fabric(world), server_host(world, fabric, "10.0.0.1", 1U << 24U),
-        client_host(world, fabric, "10.0.0.2", 1U << 24U), server(server_host, {.name = "server", .shard_count = 2}),
+      : world(seed),
+        fabric(world),
+        server_host(world, fabric, "10.0.0.1", 1U << 24U),
+        client_host(world, fabric, "10.0.0.2", 1U << 24U),
+        server(server_host, {.name = "server", .shard_count = 2}),
         client(client_host, {.name = "client"}) {}
   World world;
   Fabric fabric;

@@ -1,10 +1,10 @@
 #include "sim/process.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "runtime/submit.h"
@@ -81,9 +81,10 @@ void SimBlockingPool::finish(SimReactor& home, runtime::Callback job, runtime::C
     return;
   }
   if (process_.paused()) {  // the pool's threads stand still too
-    process_.world().after(std::chrono::milliseconds(10), [this, &home, job = std::move(job), done = std::move(done)]() mutable {
-      finish(home, std::move(job), std::move(done));
-    });
+    process_.world().after(std::chrono::milliseconds(10),
+                           [this, &home, job = std::move(job), done = std::move(done)]() mutable {
+                             finish(home, std::move(job), std::move(done));
+                           });
     return;
   }
   job();
@@ -179,7 +180,9 @@ void Incarnation::set_paused(bool paused) {
 // --- host ---
 
 Host::Host(World& world, Fabric& fabric, std::string address, std::uint64_t disk_capacity_bytes)
-    : world_(world), fabric_(fabric), address_(std::move(address)),
+    : world_(world),
+      fabric_(fabric),
+      address_(std::move(address)),
       disk_(std::make_unique<Disk>(world, address_, disk_capacity_bytes)) {
   fabric_.add_host(*this);
 }

@@ -63,8 +63,8 @@ class SimReactor final : public runtime::Reactor {
   std::uint64_t id_;
   Rng rng_;
   base::MonoTime stalled_until_{};
-  std::deque<std::uint32_t> held_slots_;                ///< events that came while held, in order
-  std::map<std::uint64_t, base::MonoTime> last_from_;   ///< per posting reactor: keeps its posts in order
+  std::deque<std::uint32_t> held_slots_;               ///< events that came while held, in order
+  std::map<std::uint64_t, base::MonoTime> last_from_;  ///< per posting reactor: keeps its posts in order
 };
 
 /// The simulated reactor that runs now; asserts that there is one.
@@ -178,7 +178,7 @@ class Host {
 struct ProcessOptions {
   std::string name;
   std::size_t shard_count = 1;
-  bool may_crash = true;       ///< armed crash points strike it
+  bool may_crash = true;  ///< armed crash points strike it
   bool log_debug = false;
 };
 

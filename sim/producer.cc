@@ -1,10 +1,10 @@
 #include "sim/producer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "model/records.h"
 #include "wire/init_producer_id.h"
@@ -58,11 +58,13 @@ Task<bool> SimProducer::connect() {
   runtime::Reactor& reactor = *runtime_.shards[0];
   if (connection_ && !connection_->broken()) co_return true;
   if (connection_) {
-    if (!connection_->order_violation().empty()) workload_.history.violation(options_.name + ": " + connection_->order_violation());
+    if (!connection_->order_violation().empty())
+      workload_.history.violation(options_.name + ": " + connection_->order_violation());
     while (requests_in_flight_ > 0) (void)co_await changed_.wait();
     co_await connection_->close();
   }
   connection_ = std::make_unique<KafkaConnection>(runtime_, options_.name);
+  ++connection_id_;
   if (co_await connection_->open(workload_.broker, reactor.now() + connect_patience)) co_return true;
   co_await connection_->close();
   connection_ = nullptr;
@@ -91,7 +93,8 @@ Task<bool> SimProducer::begin_session() {
 void SimProducer::refresh_lanes() {
   for (TopicInfo* topic : workload_.live_topics()) {
     for (std::int32_t index = 0; index < topic->partition_count; ++index) {
-      const bool have = std::ranges::any_of(lanes_, [&](const auto& lane) { return lane->topic == topic && lane->partition == index; });
+      const bool have =
+          std::ranges::any_of(lanes_, [&](const auto& lane) { return lane->topic == topic && lane->partition == index; });
       if (have) continue;
       lanes_.push_back(std::make_unique<Lane>());
       lanes_.back()->topic = topic;
@@ -115,7 +118,8 @@ std::shared_ptr<SimProducer::Item> SimProducer::make_item(Lane& lane) {
     lane.next_sequence += count;
   }
   if (rng_.percent(20)) {
-    static constexpr model::CompressionType codecs[] = {model::CompressionType::gzip, model::CompressionType::snappy, model::CompressionType::lz4};
+    static constexpr model::CompressionType codecs[] = {model::CompressionType::gzip, model::CompressionType::snappy,
+                                                        model::CompressionType::lz4};
     spec.compression = codecs[rng_.below(std::size(codecs))];
   }
   const base::WallMs at = workload_.history.unique_timestamp(partition, workload_.world.wall_ms());
@@ -165,6 +169,7 @@ std::vector<SimProducer::Sent> SimProducer::choose() {
       item->in_flight = true;
       ++lane->in_flight_count;
       workload_.history.send_began(item->number);
+      workload_.world.note("client.produce", item->number, static_cast<std::uint64_t>(connection_id_));
       sent.push_back({lane.get(), std::move(item)});
     }
   }
@@ -174,7 +179,8 @@ std::vector<SimProducer::Sent> SimProducer::choose() {
 wire::ProduceRequest SimProducer::request_of(const std::vector<Sent>& sent) const {
   wire::ProduceRequest request;
   request.acks = options_.acks;
-  request.timeout_ms = static_cast<std::int32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(options_.request_timeout).count());
+  request.timeout_ms =
+      static_cast<std::int32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(options_.request_timeout).count());
   for (const Sent& each : sent) {
     wire::ProduceRequest::Topic* topic = nullptr;
     for (auto& known : request.topic_data) {
@@ -185,7 +191,8 @@ wire::ProduceRequest SimProducer::request_of(const std::vector<Sent>& sent) cons
       topic->topic_id = each.lane->topic->id;
       topic->name = each.lane->topic->name;
     }
-    topic->partition_data.push_back({.index = model::PartitionIndex(each.lane->partition), .records = wire::Records(each.item->batch.view())});
+    topic->partition_data.push_back(
+        {.index = model::PartitionIndex(each.lane->partition), .records = wire::Records(each.item->batch.view())});
   }
   return request;
 }
@@ -201,7 +208,8 @@ Task<void> SimProducer::send(std::vector<Sent> sent) {
       for (const Sent& each : sent) {
         const wire::ProduceResponse::Partition* found = nullptr;
         for (const auto& topic : answer->message.responses) {
-          const bool same = options_.version >= 13 ? topic.topic_id == each.lane->topic->id : topic.name == each.lane->topic->name;
+          const bool same =
+              options_.version >= 13 ? topic.topic_id == each.lane->topic->id : topic.name == each.lane->topic->name;
           for (const auto& partition : topic.partition_responses) {
             if (same && partition.index.value() == each.lane->partition) found = &partition;
           }
@@ -229,6 +237,7 @@ void SimProducer::drop(Lane& lane, const std::shared_ptr<Item>& item) {
 }
 
 void SimProducer::failed(const Sent& sent) {
+  workload_.world.note("client.failed", sent.item->number);
   sent.item->in_flight = false;
   --sent.lane->in_flight_count;
   sent.lane->recovering = true;
@@ -238,6 +247,7 @@ void SimProducer::settle(const Sent& sent, const wire::ProduceResponse::Partitio
   History& history = workload_.history;
   const BatchNumber number = sent.item->number;
   const bool deleted = sent.lane->topic->deleted;
+  workload_.world.note("client.answer", number, static_cast<std::uint64_t>(answer.error_code));
   switch (answer.error_code) {
     case ErrorCode::none:
       if (sent.item->damaged) history.violation(fmt::format("{}: a damaged batch was accepted", options_.name));
@@ -273,9 +283,7 @@ void SimProducer::settle(const Sent& sent, const wire::ProduceResponse::Partitio
     case ErrorCode::request_timed_out:
     case ErrorCode::not_leader_or_follower:
     case ErrorCode::kafka_storage_error:
-    case ErrorCode::unknown_server_error:
-      failed(sent);
-      return;
+    case ErrorCode::unknown_server_error: failed(sent); return;
     case ErrorCode::unknown_topic_or_partition:
     case ErrorCode::unknown_topic_id:
       if (!deleted) history.violation(fmt::format("{}: {} is called unknown", options_.name, sent.lane->topic->name));

@@ -21,13 +21,13 @@ struct ProducerOptions {
   std::string name;
   bool idempotent = true;
   std::size_t requests_in_flight_max = 5;
-  std::int16_t acks = -1;                   ///< 0: nothing is ever known
+  std::int16_t acks = -1;  ///< 0: nothing is ever known
   std::int16_t version = 9;
   base::Duration pause_least = std::chrono::milliseconds(100);
   base::Duration pause_tail = std::chrono::milliseconds(500);
-  base::Duration patience = std::chrono::minutes(4);   ///< for one batch
+  base::Duration patience = std::chrono::minutes(4);  ///< for one batch
   base::Duration request_timeout = std::chrono::seconds(20);
-  std::uint32_t damaged_percent = 0;        ///< batches with a wrong CRC, which must be refused
+  std::uint32_t damaged_percent = 0;  ///< batches with a wrong CRC, which must be refused
   std::size_t value_bytes_max = 600;
   std::size_t records_max = 6;
 };
@@ -52,7 +52,7 @@ class SimProducer {
     std::deque<std::shared_ptr<Item>> items;  ///< unacked, oldest first
     std::size_t in_flight_count = 0;
     std::int32_t next_sequence = 0;
-    bool recovering = false;                  ///< a failure: nothing is sent until nothing is in flight
+    bool recovering = false;  ///< a failure: nothing is sent until nothing is in flight
   };
   struct Sent {
     Lane* lane = nullptr;
@@ -83,6 +83,7 @@ class SimProducer {
   model::ProducerEpoch producer_epoch_{-1};
   bool session_lost_ = true;
   std::size_t requests_in_flight_ = 0;
+  std::uint64_t connection_id_ = 0;
   runtime::Event changed_;
   runtime::Scope scope_;
 };

@@ -41,8 +41,8 @@ class Rng {
   bool chance_ppm(std::uint32_t ppm) { return ppm != 0 && below(1'000'000) < ppm; }
   bool percent(std::uint32_t percent) { return chance_ppm(percent * 10'000); }
   base::Duration between(base::Duration low, base::Duration high) {
-    return base::Duration(static_cast<std::int64_t>(
-        between(static_cast<std::uint64_t>(low.count()), static_cast<std::uint64_t>(high.count()))));
+    return base::Duration(
+        static_cast<std::int64_t>(between(static_cast<std::uint64_t>(low.count()), static_cast<std::uint64_t>(high.count()))));
   }
   /// A duration of at least `least`, with an exponential tail of the given mean on top (cut at 20 means).
   base::Duration tailed(base::Duration least, base::Duration mean) {

@@ -32,7 +32,8 @@ Bucket::Fate Bucket::draw_fate(bool may_be_late) {
 
 base::Duration Bucket::latency(std::size_t bytes) {
   base::Duration latency = rng_.tailed(profile_.latency_least, profile_.latency_tail);
-  latency += base::Duration(static_cast<std::int64_t>(static_cast<double>(bytes) * 1e9 / static_cast<double>(profile_.bytes_per_second)));
+  latency += base::Duration(
+      static_cast<std::int64_t>(static_cast<double>(bytes) * 1e9 / static_cast<double>(profile_.bytes_per_second)));
   if (rng_.chance_ppm(profile_.slow_ppm)) {
     world_.fire(Fault::store_slow);
     latency += rng_.tailed(profile_.slow_least, profile_.slow_tail);
@@ -119,8 +120,10 @@ Task<Result<void>> SimStore::put(std::string key, bytes::BufferList body, store:
       world.after(timeout, lost);
       ++bucket_.late_count_;
       Rng& rng = bucket_.rng_;
-      const base::Duration extra = rng.percent(60) ? rng.between(std::chrono::milliseconds(1), std::chrono::minutes(1))
-                                                   : rng.between(std::chrono::minutes(1), std::max<base::Duration>(bucket_.profile_.late_max, std::chrono::minutes(1)));
+      const base::Duration extra =
+          rng.percent(60) ? rng.between(std::chrono::milliseconds(1), std::chrono::minutes(1))
+                          : rng.between(std::chrono::minutes(1),
+                                        std::max<base::Duration>(bucket_.profile_.late_max, std::chrono::minutes(1)));
       world.after(timeout + extra, [bucket = &bucket_, key = std::move(key), body = std::move(body), options] {
         --bucket->late_count_;
         (void)bucket->apply_put(key, body, options);
@@ -201,12 +204,13 @@ Task<Result<bytes::Buffer>> SimStore::get(std::string key, std::uint64_t offset_
 
 Task<Result<store::ObjectInfo>> SimStore::head(std::string key, store::GetOptions options) {
   WEIR_CO_TRY(store::check_key(key));
-  co_return co_await read<store::ObjectInfo>(
-      "store.head", 0, options.deadline, [bucket = &bucket_, key = std::move(key)]() -> Result<store::ObjectInfo> {
-        const auto it = bucket->objects_.find(key);
-        if (it == bucket->objects_.end()) return fail(ErrorKind::not_found, "no object " + key);
-        return store::ObjectInfo{key, it->second.body.size(), it->second.modified_ms};
-      });
+  co_return co_await read<store::ObjectInfo>("store.head", 0, options.deadline,
+                                             [bucket = &bucket_, key = std::move(key)]() -> Result<store::ObjectInfo> {
+                                               const auto it = bucket->objects_.find(key);
+                                               if (it == bucket->objects_.end())
+                                                 return fail(ErrorKind::not_found, "no object " + key);
+                                               return store::ObjectInfo{key, it->second.body.size(), it->second.modified_ms};
+                                             });
 }
 
 Task<Result<store::ListPage>> SimStore::list(std::string prefix, std::string start_after, store::GetOptions options) {

@@ -1,12 +1,12 @@
 // sim/testing.h: one simulated machine with one process, for the tests of the doors.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "runtime/submit.h"
 #include "sim/disk.h"
@@ -28,7 +28,9 @@ runtime::Task<void> keep_result(runtime::Task<T> task, std::optional<T>* into) {
 class SimMachine {
  public:
   explicit SimMachine(std::uint64_t seed = 1)
-      : world(seed), fabric(world), host(world, fabric, "10.0.0.1", 1U << 30U),
+      : world(seed),
+        fabric(world),
+        host(world, fabric, "10.0.0.1", 1U << 30U),
         process(host, {.name = "test", .shard_count = 2}) {
     ENSURE(host.disk().create_directories("/dir").has_value(), "the test's directory");
     ENSURE(host.disk().sync_directory("/").has_value(), "the test's directory");

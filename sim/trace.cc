@@ -1,8 +1,8 @@
 #include "sim/trace.h"
 
-#include <fmt/format.h>
-
 #include <cstdio>
+
+#include <fmt/format.h>
 
 namespace weir::sim {
 namespace {

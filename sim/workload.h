@@ -26,9 +26,9 @@ struct Workload {
   History history;
   runtime::Address broker;
   std::vector<std::unique_ptr<TopicInfo>> topics;
-  bool producing = true;    ///< producers make new batches
+  bool producing = true;  ///< producers make new batches
   bool consuming = true;
-  bool lenient = false;     ///< stored bits were flipped: a partition may be quarantined, loudly
+  bool lenient = false;  ///< stored bits were flipped: a partition may be quarantined, loudly
   std::uint64_t fetches = 0;
   std::uint64_t records_read = 0;
 

@@ -100,8 +100,8 @@ void World::run_slot(std::uint32_t index) {
 
 bool World::step() {
   Entry entry{};
-  const bool queue_first = !now_queue_.empty() && (heap_.empty() || heap_.front().when > now_ ||
-                                                   heap_.front().sequence > now_queue_.front().sequence);
+  const bool queue_first = !now_queue_.empty() &&
+                           (heap_.empty() || heap_.front().when > now_ || heap_.front().sequence > now_queue_.front().sequence);
   if (queue_first) {
     entry = now_queue_.front();
     now_queue_.pop_front();

@@ -53,7 +53,9 @@ class World {
 
   /// An event at `when` (not before now); reactor null: of the world itself. The id cancels it.
   runtime::TimerId at(base::MonoTime when, SimReactor* reactor, runtime::Callback callback);
-  runtime::TimerId after(base::Duration delay, runtime::Callback callback) { return at(now_ + delay, nullptr, std::move(callback)); }
+  runtime::TimerId after(base::Duration delay, runtime::Callback callback) {
+    return at(now_ + delay, nullptr, std::move(callback));
+  }
   void cancel(runtime::TimerId id);
   /// Runs when the current event has ended, before any other: for crashes that strike inside an event of their victim.
   void after_this_event(runtime::Callback callback) { after_event_.push_back(std::move(callback)); }
@@ -107,8 +109,8 @@ class World {
   std::uint64_t last_id_ = 0;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
-  std::vector<Entry> heap_;     ///< min-heap of later events
-  std::deque<Entry> now_queue_; ///< events of this very instant, in sequence: no heap work for the common post()
+  std::vector<Entry> heap_;      ///< min-heap of later events
+  std::deque<Entry> now_queue_;  ///< events of this very instant, in sequence: no heap work for the common post()
   std::vector<runtime::Callback> after_event_;
   CrashPoint armed_kind_ = CrashPoint::count_;
   std::uint64_t armed_in_ = 0;

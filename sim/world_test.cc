@@ -1,8 +1,8 @@
 #include "sim/world.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "runtime/scope.h"
 #include "sim/testing.h"
@@ -44,7 +44,8 @@ TEST(World, ACancelledIdDoesNotCancelItsSlotsNextEvent) {
 Task<void> busy(runtime::Runtime* doors, std::uint64_t* sum) {
   for (int i = 0; i < 50; ++i) {
     co_await runtime::sleep_for(base::Duration(static_cast<std::int64_t>(runtime::Reactor::current().random() % 1'000'000)));
-    *sum += co_await runtime::submit_to(doors->shard(runtime::ShardId(1)), [] { return runtime::Reactor::current().random() % 100; });
+    *sum += co_await runtime::submit_to(doors->shard(runtime::ShardId(1)),
+                                        [] { return runtime::Reactor::current().random() % 100; });
     co_await doors->blocking->run([sum] { ++*sum; });
     doors->log->info("test", "turn", {{"i", i}});
   }
@@ -85,9 +86,8 @@ TEST(Process, AStalledShardDoesNotStopTheOther) {
   int ticks_0 = 0;
   int ticks_1 = 0;
   machine.begin([&] { return count_ticks(&ticks_0); });
-  machine.process.current()->shard(1).deliver([&] {
-    [](int* ticks) -> runtime::detail::Carrier { co_await count_ticks(ticks); }(&ticks_1);
-  });
+  machine.process.current()->shard(1).deliver(
+      [&] { [](int* ticks) -> runtime::detail::Carrier { co_await count_ticks(ticks); }(&ticks_1); });
   machine.world.run_for(50ms);
   machine.process.stall_shard(1, 500ms);
   const int before = ticks_1;

@@ -1,8 +1,8 @@
 #include "sim/run/admin.h"
 
-#include <fmt/format.h>
-
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "wire/create_topics.h"
 #include "wire/delete_topics.h"
@@ -61,7 +61,8 @@ Task<Admin::Found> Admin::look_up(runtime::Runtime* doors, std::string name) {
   request.topics.emplace().emplace_back();
   request.topics->front().name = name;
   request.allow_auto_topic_creation = false;
-  auto answer = co_await connection_->call<wire::MetadataRequest, wire::MetadataResponse>(std::move(request), 12, doors->shards[0]->now() + call_patience);
+  auto answer = co_await connection_->call<wire::MetadataRequest, wire::MetadataResponse>(
+      std::move(request), 12, doors->shards[0]->now() + call_patience);
   if (!answer || answer->message.topics.size() != 1) co_return Found{};
   const auto& topic = answer->message.topics.front();
   if (topic.error_code == ErrorCode::unknown_topic_or_partition) co_return Found{.known = true, .id = {}};
@@ -86,12 +87,13 @@ Task<void> Admin::make_topic(runtime::Runtime* doors) {
       config.value = value;
     }
     const auto version = static_cast<std::int16_t>(rng_.between(2, 7));
-    auto answer = co_await connection_->call<wire::CreateTopicsRequest, wire::CreateTopicsResponse>(std::move(request), version,
-                                                                                                   doors->shards[0]->now() + call_patience);
+    auto answer = co_await connection_->call<wire::CreateTopicsRequest, wire::CreateTopicsResponse>(
+        std::move(request), version, doors->shards[0]->now() + call_patience);
     if (answer && answer->message.topics.size() == 1) {
       const ErrorCode code = answer->message.topics.front().error_code;
-      const bool fine = code == ErrorCode::none || code == ErrorCode::topic_already_exists || code == ErrorCode::request_timed_out ||
-                        code == ErrorCode::not_controller || code == ErrorCode::unknown_server_error;
+      const bool fine = code == ErrorCode::none || code == ErrorCode::topic_already_exists ||
+                        code == ErrorCode::request_timed_out || code == ErrorCode::not_controller ||
+                        code == ErrorCode::unknown_server_error;
       if (!fine) workload_.history.violation(fmt::format("creating {} answered {}", name, to_string(code)));
     }
     const Found found = co_await look_up(doors, name);
@@ -101,7 +103,8 @@ Task<void> Admin::make_topic(runtime::Runtime* doors) {
       continue;
     }
     if (found.partition_count != shape.partitions) {
-      workload_.history.violation(fmt::format("{} has {} partitions instead of {}", name, found.partition_count, shape.partitions));
+      workload_.history.violation(
+          fmt::format("{} has {} partitions instead of {}", name, found.partition_count, shape.partitions));
     }
     auto info = std::make_unique<TopicInfo>();
     info->name = name;
@@ -132,8 +135,8 @@ Task<void> Admin::delete_topic(runtime::Runtime* doors, TopicInfo* topic) {
     } else {
       request.topic_names.emplace_back(topic->name);
     }
-    (void)co_await connection_->call<wire::DeleteTopicsRequest, wire::DeleteTopicsResponse>(std::move(request), version,
-                                                                                           doors->shards[0]->now() + call_patience);
+    (void)co_await connection_->call<wire::DeleteTopicsRequest, wire::DeleteTopicsResponse>(
+        std::move(request), version, doors->shards[0]->now() + call_patience);
     const Found found = co_await look_up(doors, topic->name);
     if (found.known && found.id != topic->id) co_return;
     (void)co_await runtime::sleep_for(std::chrono::milliseconds(500));

@@ -1,9 +1,9 @@
 #include "sim/run/cluster.h"
 
-#include <fmt/format.h>
-
 #include <memory>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "app/broker.h"
 #include "base/ensure.h"
@@ -17,14 +17,22 @@ constexpr base::Duration supervise_interval = std::chrono::milliseconds(100);
 }
 
 Cluster::Cluster(World& w, const Plan& plan)
-    : world(w), fabric(w), broker_host(w, fabric, "10.0.0.1", plan.disk_bytes), client_host(w, fabric, "10.0.0.9", 1U << 20U),
-      broker_process(broker_host, {.name = "broker", .shard_count = plan.shard_count, .log_debug = w.trace().printing()}), bucket(w),
-      keyspace(w), plan_(plan), rng_(w.rng("cluster")) {
+    : world(w),
+      fabric(w),
+      broker_host(w, fabric, "10.0.0.1", plan.disk_bytes),
+      client_host(w, fabric, "10.0.0.9", 1U << 20U),
+      broker_process(broker_host, {.name = "broker", .shard_count = plan.shard_count, .log_debug = w.trace().printing()}),
+      bucket(w),
+      keyspace(w),
+      plan_(plan),
+      rng_(w.rng("cluster")) {
   supervise();
 }
 
 config::BrokerConfig Cluster::broker_config() const {
-  const auto set = [](std::string name, std::string value) { return config::Property{std::move(name), std::move(value), "simulator"}; };
+  const auto set = [](std::string name, std::string value) {
+    return config::Property{std::move(name), std::move(value), "simulator"};
+  };
   auto settings = config::Settings::from({
       set("listeners", "PLAINTEXT://0.0.0.0:9092"),
       set("weir.insecure", "true"),

@@ -2,10 +2,8 @@
 //   weir_sim --seed N [--count K] [--twice] [--jobs J] [--trace] [--quiet]
 // Each seed runs in a process of its own: killed brokers leak what they owned, and a failed assertion is that seed's verdict
 // only. Exit code: 0 all passed, 1 a seed failed or a registered fault never fired in a run of many seeds, 2 wrong usage.
-#include <fmt/format.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -13,6 +11,10 @@
 #include <map>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "sim/run/scenario.h"
 #include "sim/world.h"
@@ -23,6 +25,11 @@ namespace {
 /// From this many seeds on, a fault, crash point or recovery case that never happened fails the run.
 constexpr std::uint64_t seeds_that_must_meet_everything = 100;
 constexpr std::uint64_t acked_batches_least = 1'000;
+/// Registered, but not demanded of every run: no part of the broker watches the keyspace yet; garbage is deleted too rarely within
+/// ten minutes for its faults, and a power loss between a read of volatile bytes and their flush needs thousands of seeds.
+constexpr std::array<std::string_view, 5> not_demanded = {"keyspace.watch_broken", "keyspace.watch_compacted",
+                                                          "store.remove_partial", "crash.store_remove.applied",
+                                                          "power.data_already_read_taken_back"};
 constexpr std::size_t log_lines_shown = 40;
 
 struct Options {
@@ -36,8 +43,8 @@ struct Options {
 
 struct SeedResult {
   bool passed = false;
-  std::string text;      ///< for people
-  std::string table;     ///< FaultTable::render()
+  std::string text;   ///< for people
+  std::string table;  ///< FaultTable::render()
 };
 
 void first_difference(const Verdict& a, const Verdict& b, std::string& text) {
@@ -54,18 +61,22 @@ SeedResult run_seed(std::uint64_t seed, const Options& options) {
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   SeedResult result;
   result.passed = verdict.violations.empty();
-  result.text = fmt::format("seed {}: {} trace {:016x}, {:.0f} virtual s in {:.1f} s, {} events, {} starts, {} batches acked ({} records), {} read, {} fetches\n",
-                            seed, result.passed ? "ok" : "FAILED", verdict.trace_hash, verdict.virtual_seconds, took, verdict.events, verdict.starts,
-                            verdict.acked_batches, verdict.acked_records, verdict.observed_batches, verdict.fetches);
+  result.text = fmt::format(
+      "seed {}: {} trace {:016x}, {:.0f} virtual s in {:.1f} s, {} events, {} starts, {} batches acked ({} records), {} read, "
+      "{} fetches\n",
+      seed, result.passed ? "ok" : "FAILED", verdict.trace_hash, verdict.virtual_seconds, took, verdict.events, verdict.starts,
+      verdict.acked_batches, verdict.acked_records, verdict.observed_batches, verdict.fetches);
   if (result.passed && verdict.acked_batches < acked_batches_least) {
     result.text += fmt::format("  only {} batches were acked\n", verdict.acked_batches);
   }
   if (!result.passed) {
     result.text += "  " + plan.describe() + "\n";
-    for (std::size_t i = verdict.last_log_lines.size() > log_lines_shown ? verdict.last_log_lines.size() - log_lines_shown : 0; i < verdict.last_log_lines.size(); ++i) {
+    for (std::size_t i = verdict.last_log_lines.size() > log_lines_shown ? verdict.last_log_lines.size() - log_lines_shown : 0;
+         i < verdict.last_log_lines.size(); ++i) {
       result.text += "    log " + verdict.last_log_lines[i] + "\n";
     }
-    for (std::size_t i = 0; i < verdict.violations.size() && i < 10; ++i) result.text += "  VIOLATION " + verdict.violations[i] + "\n";
+    for (std::size_t i = 0; i < verdict.violations.size() && i < 10; ++i)
+      result.text += "  VIOLATION " + verdict.violations[i] + "\n";
     result.text += fmt::format("  replay: weir_sim --seed {} --trace\n", seed);
   }
   if (options.twice) {
@@ -112,8 +123,9 @@ bool collect(pid_t pid, const Child& child, FaultTable& total) {
   ::waitpid(pid, &status, 0);
   const std::size_t cut = answer.find("\n--\n");
   if (!WIFEXITED(status) || cut == std::string::npos) {
-    fmt::print("seed {}: FAILED: the run ended by signal {} (an assertion: see above)\n  {}\n  replay: weir_sim --seed {} --trace\n", child.seed,
-               WIFSIGNALED(status) ? WTERMSIG(status) : 0, Plan::draw(child.seed).describe(), child.seed);
+    fmt::print(
+        "seed {}: FAILED: the run ended by signal {} (an assertion: see above)\n  {}\n  replay: weir_sim --seed {} --trace\n",
+        child.seed, WIFSIGNALED(status) ? WTERMSIG(status) : 0, Plan::draw(child.seed).describe(), child.seed);
     return false;
   }
   const bool passed = answer.starts_with("pass\n");
@@ -155,7 +167,12 @@ int run_all(const Options& options) {
     std::fflush(stdout);
   }
   if (options.count > 1 || !options.quiet) fmt::print("\n{}", total.render());
-  const std::vector<std::string> missing = total.missing();
+  std::vector<std::string> missing = total.missing();
+  std::erase_if(missing, [](const std::string& name) {
+    const auto at = std::ranges::find(not_demanded, name);
+    if (at != not_demanded.end()) fmt::print("not demanded of every run: {}\n", name);
+    return at != not_demanded.end();
+  });
   fmt::print("\n{} seeds, {} failed, {} registered faults and cases never fired\n", options.count, failed, missing.size());
   if (options.count >= seeds_that_must_meet_everything && !missing.empty()) {
     for (const std::string& name : missing) fmt::print("NEVER FIRED {}\n", name);

@@ -78,7 +78,8 @@ void Nemesis::disk_errors() {
   if (rng_.percent(40)) profile.metadata_eio_ppm = chances[rng_.below(std::size(chances))];
   if (rng_.percent(30)) profile.write_enospc_ppm = chances[rng_.below(std::size(chances))];
   for_a_while(rng_.between(milliseconds(200), seconds(20)), [&profile] {
-    profile.write_eio_ppm = profile.sync_eio_ppm = profile.read_eio_ppm = profile.metadata_eio_ppm = profile.write_enospc_ppm = 0;
+    profile.write_eio_ppm = profile.sync_eio_ppm = profile.read_eio_ppm = profile.metadata_eio_ppm = profile.write_enospc_ppm =
+        0;
   });
 }
 
@@ -128,7 +129,8 @@ void Nemesis::act(Action action) {
     }
     case Action::cut_connection: cluster_.fabric.cut_one(); break;
     case Action::partition_network:
-      cluster_.fabric.partition(cluster_.broker_host.address(), cluster_.client_host.address(), rng_.between(milliseconds(100), seconds(60)));
+      cluster_.fabric.partition(cluster_.broker_host.address(), cluster_.client_host.address(),
+                                rng_.between(milliseconds(100), seconds(60)));
       break;
     case Action::flaky_network: {
       NetworkProfile& profile = cluster_.fabric.profile();

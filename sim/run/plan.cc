@@ -1,8 +1,8 @@
 #include "sim/run/plan.h"
 
-#include <fmt/format.h>
-
 #include <iterator>
+
+#include <fmt/format.h>
 
 namespace weir::sim {
 
@@ -12,7 +12,8 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.seed = seed;
   // One seed in sixteen is calm: what fails there needs no fault.
   const bool calm = seed % 16 == 0;
-  for (std::uint32_t& weight : plan.weights) weight = calm || !rng.percent(45) ? 0 : static_cast<std::uint32_t>(rng.between(1, 10));
+  for (std::uint32_t& weight : plan.weights)
+    weight = calm || !rng.percent(45) ? 0 : static_cast<std::uint32_t>(rng.between(1, 10));
   plan.action_pause_tail = std::chrono::milliseconds(rng.between(2'000, 30'000));
   plan.shard_count = rng.between(1, 3);
   plan.wal_segment_bytes = static_cast<std::uint32_t>(rng.between(3, 16)) << 16U;
@@ -32,14 +33,15 @@ Plan Plan::draw(std::uint64_t seed) {
 
 std::string Plan::describe() const {
   static constexpr const char* names[] = {
-      "kill", "power_loss", "crash_at_io", "clean_restart", "pause", "stall_shard", "clock_jump", "cut_connection", "partition_network",
-      "flaky_network", "disk_errors", "disk_slow", "disk_full", "store_brownout", "store_errors", "store_lies", "keyspace_outage",
-      "keyspace_lies", "bit_rot"};
+      "kill",           "power_loss",        "crash_at_io",     "clean_restart", "pause",     "stall_shard", "clock_jump",
+      "cut_connection", "partition_network", "flaky_network",   "disk_errors",   "disk_slow", "disk_full",   "store_brownout",
+      "store_errors",   "store_lies",        "keyspace_outage", "keyspace_lies", "bit_rot"};
   static_assert(std::size(names) == action_count);
-  std::string text = fmt::format("shards {}, WAL {} x {} KiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}, consumers {}{}{}; faults:",
-                                 shard_count, wal_bytes / wal_segment_bytes, wal_segment_bytes >> 10U, cache_bytes >> 20U, upload_bytes >> 10U, upload_age_ms,
-                                 idempotent_producers, plain_producers, acks_zero_producer ? "+acks=0" : "", consumers,
-                                 topics_come_and_go ? ", topics come and go" : "", rest_long ? ", long rest" : "");
+  std::string text = fmt::format(
+      "shards {}, WAL {} x {} KiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}, consumers {}{}{}; faults:",
+      shard_count, wal_bytes / wal_segment_bytes, wal_segment_bytes >> 10U, cache_bytes >> 20U, upload_bytes >> 10U,
+      upload_age_ms, idempotent_producers, plain_producers, acks_zero_producer ? "+acks=0" : "", consumers,
+      topics_come_and_go ? ", topics come and go" : "", rest_long ? ", long rest" : "");
   bool any = false;
   for (std::size_t i = 0; i < action_count; ++i) {
     if (weights[i] == 0) continue;

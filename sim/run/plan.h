@@ -15,7 +15,7 @@ namespace weir::sim {
 enum class Action : std::uint8_t {
   kill,
   power_loss,
-  crash_at_io,         ///< kill or power loss at the n-th crash point from now
+  crash_at_io,  ///< kill or power loss at the n-th crash point from now
   clean_restart,
   pause,
   stall_shard,
@@ -28,7 +28,7 @@ enum class Action : std::uint8_t {
   disk_full,
   store_brownout,
   store_errors,
-  store_lies,          ///< lost requests, lost replies, late puts
+  store_lies,  ///< lost requests, lost replies, late puts
   keyspace_outage,
   keyspace_lies,
   bit_rot,

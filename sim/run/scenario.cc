@@ -1,8 +1,8 @@
 #include "sim/run/scenario.h"
 
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "runtime/submit.h"
 #include "sim/consumer.h"
@@ -19,7 +19,7 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr base::Duration heal_patience = minutes(5);      // until the broker serves again
+constexpr base::Duration heal_patience = minutes(5);  // until the broker serves again
 constexpr base::Duration producers_patience = minutes(8);
 constexpr base::Duration verify_patience = minutes(5);
 constexpr base::Duration stop_patience = minutes(2);
@@ -27,9 +27,14 @@ constexpr base::Duration stop_patience = minutes(2);
 class Scenario {
  public:
   Scenario(const Plan& plan, bool print_trace)
-      : plan_(plan), world_(plan.seed, print_trace), cluster_(world_, plan), workload_(world_, cluster_.address()),
-        clients_(cluster_.client_host, {.name = "clients", .shard_count = 1, .may_crash = false}), nemesis_(cluster_, workload_, plan),
-        admin_(workload_), rng_(world_.rng("scenario")) {}
+      : plan_(plan),
+        world_(plan.seed, print_trace),
+        cluster_(world_, plan),
+        workload_(world_, cluster_.address()),
+        clients_(cluster_.client_host, {.name = "clients", .shard_count = 1, .may_crash = false}),
+        nemesis_(cluster_, workload_, plan),
+        admin_(workload_),
+        rng_(world_.rng("scenario")) {}
 
   Verdict run();
 
@@ -93,31 +98,40 @@ void Scenario::start_clients() {
   reactor.deliver([this, &doors] { detach(admin_.run(&doors, plan_.topics_come_and_go)); });
   std::vector<ProducerOptions> producers;
   for (std::size_t i = 0; i < plan_.idempotent_producers; ++i) {
-    producers.push_back({.name = fmt::format("idempotent-{}", i), .idempotent = true, .requests_in_flight_max = rng_.between(1, 5)});
+    producers.push_back(
+        {.name = fmt::format("idempotent-{}", i), .idempotent = true, .requests_in_flight_max = rng_.between(1, 5)});
   }
   for (std::size_t i = 0; i < plan_.plain_producers; ++i) {
-    producers.push_back({.name = fmt::format("plain-{}", i), .idempotent = false, .requests_in_flight_max = rng_.between(1, 3),
-                         .acks = static_cast<std::int16_t>(rng_.percent(50) ? 1 : -1), .damaged_percent = 2});
+    producers.push_back({.name = fmt::format("plain-{}", i),
+                         .idempotent = false,
+                         .requests_in_flight_max = rng_.between(1, 3),
+                         .acks = static_cast<std::int16_t>(rng_.percent(50) ? 1 : -1),
+                         .damaged_percent = 2});
   }
   if (plan_.acks_zero_producer) {
-    producers.push_back({.name = "unheard", .idempotent = false, .requests_in_flight_max = 1, .acks = 0, .pause_tail = seconds(2)});
+    producers.push_back(
+        {.name = "unheard", .idempotent = false, .requests_in_flight_max = 1, .acks = 0, .pause_tail = seconds(2)});
   }
   for (ProducerOptions& options : producers) {
     options.version = static_cast<std::int16_t>(rng_.between(3, 13));
     options.request_timeout = rng_.between(std::chrono::milliseconds(500), seconds(25));
-    reactor.deliver([this, &doors, options] { detach(run_producer(std::make_unique<SimProducer>(workload_, doors, options))); });
+    reactor.deliver(
+        [this, &doors, options] { detach(run_producer(std::make_unique<SimProducer>(workload_, doors, options))); });
   }
   for (std::size_t i = 0; i < plan_.consumers; ++i) {
-    ConsumerOptions options{.name = fmt::format("consumer-{}", i), .version = static_cast<std::int16_t>(rng_.between(4, 17)),
+    ConsumerOptions options{.name = fmt::format("consumer-{}", i),
+                            .version = static_cast<std::int16_t>(rng_.between(4, 17)),
                             .sessions = rng_.percent(60)};
-    reactor.deliver([this, &doors, options] { detach(run_consumer(std::make_unique<SimConsumer>(workload_, doors, options))); });
+    reactor.deliver(
+        [this, &doors, options] { detach(run_consumer(std::make_unique<SimConsumer>(workload_, doors, options))); });
   }
 }
 
 // P4: nothing that the keyspace still names is deleted, and nothing is ever overwritten.
 void Scenario::watch_store() {
   cluster_.bucket.on_change([this](const StoreEvent& event) {
-    if (event.kind == StoreEvent::Kind::overwritten) workload_.history.violation("the object " + event.key + " was overwritten");
+    if (event.kind == StoreEvent::Kind::overwritten)
+      workload_.history.violation("the object " + event.key + " was overwritten");
     if (event.kind != StoreEvent::Kind::removed) return;
     for (const auto& [key, entry] : cluster_.keyspace.entries()) {
       if (key.starts_with("obj/") && entry.value.find(event.key) != std::string::npos) {
@@ -139,7 +153,8 @@ void Scenario::heal() {
   nemesis_.stop();
   workload_.producing = false;
   admin_.stop();
-  if (workload_.lenient && cluster_.ready()) cluster_.broker_process.kill();  // what was quarantined for a flipped bit is judged anew
+  if (workload_.lenient && cluster_.ready())
+    cluster_.broker_process.kill();  // what was quarantined for a flipped bit is judged anew
   if (!run_until([this] { return cluster_.ready(); }, heal_patience)) {
     workload_.history.violation("the broker does not come up after all faults have ended: " + cluster_.last_refusal());
   }
@@ -156,7 +171,8 @@ Task<void> Scenario::verify_all(runtime::Runtime* doors, std::uint64_t* failed) 
     for (std::int32_t index = 0; index < topic->partition_count; ++index) {
       if (co_await reader.verify(topic, index, deadline)) continue;
       ++*failed;
-      workload_.history.violation(fmt::format("{}-{} cannot be read whole: {}", topic->name, index, to_string(reader.last_error())));
+      workload_.history.violation(
+          fmt::format("{}-{} cannot be read whole: {}", topic->name, index, to_string(reader.last_error())));
     }
   }
   co_await reader.close();
@@ -185,7 +201,9 @@ void Scenario::verify_everything(const char* when) {
 
 Task<void> Scenario::probe_all(runtime::Runtime* doors) {
   workload_.producing = true;
-  SimProducer probe(workload_, *doors, {.name = "probe", .idempotent = true, .requests_in_flight_max = 1, .pause_tail = std::chrono::milliseconds(50)});
+  SimProducer probe(
+      workload_, *doors,
+      {.name = "probe", .idempotent = true, .requests_in_flight_max = 1, .pause_tail = std::chrono::milliseconds(50)});
   world_.after(seconds(5), [this] { workload_.producing = false; });
   co_await probe.run();
 }
@@ -197,12 +215,14 @@ void Scenario::stop_cleanly() {
     workload_.history.violation("a clean stop does not end");
     return;
   }
-  if (!cluster_.last_stop_uploaded_everything()) workload_.history.violation("a clean stop with a healthy store left something in the WAL");
+  if (!cluster_.last_stop_uploaded_everything())
+    workload_.history.violation("a clean stop with a healthy store left something in the WAL");
 }
 
 void Scenario::restart_without_wal() {
   Disk& disk = cluster_.broker_host.disk();
-  for (const std::string& file : disk.files_below("/data/wal")) ENSURE(disk.remove(file, false).has_value(), "removing {}", file);
+  for (const std::string& file : disk.files_below("/data/wal"))
+    ENSURE(disk.remove(file, false).has_value(), "removing {}", file);
   cluster_.keep_running(true);
   if (!run_until([this] { return cluster_.ready(); }, heal_patience)) {
     workload_.history.violation("the broker does not start without wal/ after a clean stop: " + cluster_.last_refusal());

@@ -55,7 +55,8 @@ std::optional<HttpRequest> parse_request_head(std::string_view text) {
     if (colon == std::string_view::npos || colon == 0) return std::nullopt;
     std::string_view value = header.substr(colon + 1);
     while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
-    if (equals_ignoring_case(header.substr(0, colon), "connection")) request.keep_alive = equals_ignoring_case(value, "keep-alive");
+    if (equals_ignoring_case(header.substr(0, colon), "connection"))
+      request.keep_alive = equals_ignoring_case(value, "keep-alive");
     // No route takes a body: a request that brings one cannot be followed by another on this connection.
     if (equals_ignoring_case(header.substr(0, colon), "transfer-encoding")) return std::nullopt;
     if (equals_ignoring_case(header.substr(0, colon), "content-length") && value != "0") return std::nullopt;
@@ -63,12 +64,14 @@ std::optional<HttpRequest> parse_request_head(std::string_view text) {
   return std::nullopt;
 }
 
-HttpServer::HttpServer(runtime::Runtime& runtime, std::map<std::string, Handler> routes) : runtime_(runtime), routes_(std::move(routes)) {}
+HttpServer::HttpServer(runtime::Runtime& runtime, std::map<std::string, Handler> routes)
+    : runtime_(runtime), routes_(std::move(routes)) {}
 HttpServer::~HttpServer() = default;
 
 Task<base::Result<runtime::Address>> HttpServer::listen(runtime::Address address) {
   auto listener = co_await runtime_.network->listen(address, std::nullopt);
-  if (!listener) co_return base::with_context(fmt::format("admin listener on {}", runtime::to_string(address)), listener.error());
+  if (!listener)
+    co_return base::with_context(fmt::format("admin listener on {}", runtime::to_string(address)), listener.error());
   runtime::Address bound = (*listener)->local();
   listeners_.push_back(std::move(*listener));
   scope_.spawn("admin accept", accept_loop(listeners_.back().get()));
@@ -133,9 +136,9 @@ Task<void> HttpServer::serve(std::unique_ptr<runtime::Stream> stream) {
       response = co_await answer(request);
     }
     go_on = request && request->keep_alive && response.status < 400;
-    const std::string head = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n", response.status,
-                                         reason_phrase(response.status), response.content_type, response.body.size(),
-                                         go_on ? "keep-alive" : "close");
+    const std::string head = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n",
+                                         response.status, reason_phrase(response.status), response.content_type,
+                                         response.body.size(), go_on ? "keep-alive" : "close");
     std::vector<bytes::Bytes> pieces{bytes::as_bytes(head)};
     if (!request || request->method != "HEAD") pieces.push_back(bytes::as_bytes(response.body));
     auto sent = co_await stream->write(std::move(pieces), runtime::Reactor::current().now() + idle_max);

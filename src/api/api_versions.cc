@@ -1,21 +1,26 @@
 // api/api_versions.cc: ApiVersions (18): what this broker serves; also the handshake in which a client names its software.
+#include "wire/api_versions.h"
+
 #include <algorithm>
 
 #include "api/registry.h"
-#include "wire/api_versions.h"
 
 namespace weir::api {
 namespace {
 
 // Kafka's rule for a client's software name and version: letters, digits, '-' and '.', not at the ends.
 bool is_software_text(std::string_view text) {
-  const auto is_alphanumeric = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto is_alphanumeric = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  };
   if (text.empty() || !is_alphanumeric(text.front()) || !is_alphanumeric(text.back())) return false;
   return std::ranges::all_of(text, [&](char c) { return is_alphanumeric(c) || c == '-' || c == '.'; });
 }
 
 wire::ApiVersionsResponse::Api to_wire(const wire::ApiInfo& info) {
-  return {.api_key = static_cast<std::int16_t>(info.key), .min_version = info.advertised_min, .max_version = info.version_max_stable,
+  return {.api_key = static_cast<std::int16_t>(info.key),
+          .min_version = info.advertised_min,
+          .max_version = info.version_max_stable,
           .unknown_tags = {}};
 }
 

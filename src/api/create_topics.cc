@@ -1,4 +1,6 @@
 // api/create_topics.cc: CreateTopics (19): checked as Kafka checks, each topic by itself; any replication factor is accepted.
+#include "wire/create_topics.h"
+
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -7,7 +9,6 @@
 #include "api/errors.h"
 #include "api/handler.h"
 #include "model/topic_name.h"
-#include "wire/create_topics.h"
 
 namespace weir::api {
 namespace {
@@ -36,17 +37,21 @@ std::optional<Checked> check_assignments(const TopicIn& topic, meta::TopicRecord
   for (const auto& assignment : topic.assignments) {
     std::vector<std::int32_t> nodes;
     for (const model::NodeId node : assignment.broker_ids) nodes.push_back(node.value());
-    if (nodes.empty()) return refuse(ErrorCode::invalid_replica_assignment, "The manual partition assignment includes an empty replica list.");
+    if (nodes.empty())
+      return refuse(ErrorCode::invalid_replica_assignment, "The manual partition assignment includes an empty replica list.");
     if (std::set<std::int32_t>(nodes.begin(), nodes.end()).size() != nodes.size()) {
       return refuse(ErrorCode::invalid_replica_assignment, "The manual partition assignment includes a broker twice.");
     }
     if (!placed.emplace(assignment.partition_index.value(), nodes).second) {
-      return refuse(ErrorCode::invalid_replica_assignment, fmt::format("Found multiple manual partition assignments for partition {}", assignment.partition_index.value()));
+      return refuse(
+          ErrorCode::invalid_replica_assignment,
+          fmt::format("Found multiple manual partition assignments for partition {}", assignment.partition_index.value()));
     }
   }
   std::int32_t expected = 0;
   for (const auto& [index, nodes] : placed) {
-    if (index != expected++) return refuse(ErrorCode::invalid_replica_assignment, "partitions should be a consecutive 0-based integer sequence");
+    if (index != expected++)
+      return refuse(ErrorCode::invalid_replica_assignment, "partitions should be a consecutive 0-based integer sequence");
     if (nodes.size() != placed.begin()->second.size()) {
       return refuse(ErrorCode::invalid_replica_assignment, "The manual partition assignment has different replica counts.");
     }
@@ -72,22 +77,27 @@ Checked check(const Call& call, const TopicIn& topic) {
       return refuse(ErrorCode::invalid_partitions, "Number of partitions was set to an invalid non-positive value.");
     }
     if (topic.replication_factor == 0 || topic.replication_factor < -1) {
-      return refuse(ErrorCode::invalid_replication_factor, "Replication factor must be larger than 0, or -1 to use the default value.");
+      return refuse(ErrorCode::invalid_replication_factor,
+                    "Replication factor must be larger than 0, or -1 to use the default value.");
     }
-    record.partition_count = topic.num_partitions == -1 ? static_cast<std::int32_t>(settings.integer("num.partitions")) : topic.num_partitions;
-    record.replication_factor = topic.replication_factor == -1 ? static_cast<std::int16_t>(settings.integer("default.replication.factor"))
-                                                               : topic.replication_factor;
+    record.partition_count =
+        topic.num_partitions == -1 ? static_cast<std::int32_t>(settings.integer("num.partitions")) : topic.num_partitions;
+    record.replication_factor = topic.replication_factor == -1
+                                    ? static_cast<std::int16_t>(settings.integer("default.replication.factor"))
+                                    : topic.replication_factor;
   }
   if (record.partition_count > partitions_max) {
     return refuse(ErrorCode::invalid_partitions, fmt::format("A topic has at most {} partitions.", partitions_max));
   }
   for (const auto& config : topic.configs) {
-    if (!config.value) return refuse(ErrorCode::invalid_config, fmt::format("Null value not supported for topic configs: {}", config.name));
+    if (!config.value)
+      return refuse(ErrorCode::invalid_config, fmt::format("Null value not supported for topic configs: {}", config.name));
     if (!record.configs.emplace(std::string(config.name), std::string(*config.value)).second) {
       return refuse(ErrorCode::invalid_config, fmt::format("{} is given twice", config.name));
     }
   }
-  if (auto valid = config::check_topic_values(record.configs); !valid) return refuse(ErrorCode::invalid_config, valid.error().text);
+  if (auto valid = config::check_topic_values(record.configs); !valid)
+    return refuse(ErrorCode::invalid_config, valid.error().text);
   return checked;
 }
 
@@ -141,7 +151,8 @@ runtime::Task<Reply> handle_create_topics(Call call) {
       if (view->by_name(topic.name) != nullptr) {
         checked = refuse(ErrorCode::topic_already_exists, fmt::format("Topic '{}' already exists.", topic.name));
       } else if (const auto other = view->colliding(topic.name)) {
-        checked = refuse(ErrorCode::invalid_topic_exception, fmt::format("Topic '{}' collides with existing topic: {}", topic.name, other->record.name));
+        checked = refuse(ErrorCode::invalid_topic_exception,
+                         fmt::format("Topic '{}' collides with existing topic: {}", topic.name, other->record.name));
       }
     }
     if (checked.error == ErrorCode::none && !request->validate_only) {

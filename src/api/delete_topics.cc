@@ -1,10 +1,11 @@
 // api/delete_topics.cc: DeleteTopics (20): by name or by id.
+#include "wire/delete_topics.h"
+
 #include <deque>
 #include <set>
 
 #include "api/errors.h"
 #include "api/handler.h"
-#include "wire/delete_topics.h"
 
 namespace weir::api {
 namespace {
@@ -27,7 +28,8 @@ std::vector<Wanted> wanted_of(const wire::DeleteTopicsRequest& request, std::int
   return wanted;
 }
 
-runtime::Task<void> remove_one(Call& call, const Wanted& wanted, std::set<model::TopicId>& seen, std::deque<std::string>& texts, TopicOut& out) {
+runtime::Task<void> remove_one(Call& call, const Wanted& wanted, std::set<model::TopicId>& seen, std::deque<std::string>& texts,
+                               TopicOut& out) {
   const auto refuse = [&](ErrorCode error, std::string message) {
     out.error_code = error;
     out.error_message = texts.emplace_back(std::move(message));

@@ -1,4 +1,6 @@
 // api/fetch.cc: Fetch (1): batches from partitions, in the order of the session, waiting for min_bytes when there is less.
+#include "wire/fetch.h"
+
 #include <algorithm>
 #include <deque>
 
@@ -6,7 +8,6 @@
 #include "api/fetch_session.h"
 #include "api/handler.h"
 #include "runtime/when_all.h"
-#include "wire/fetch.h"
 
 namespace weir::api {
 namespace {
@@ -31,7 +32,9 @@ std::vector<FetchPartition> partitions_of(const Request& request) {
   std::vector<FetchPartition> partitions;
   for (const Request::Topic& topic : request.topics) {
     for (const Request::Partition& partition : topic.partitions) {
-      partitions.push_back({.key = {.topic_id = topic.topic_id, .topic_name = std::string(topic.topic), .partition = partition.partition.value()},
+      partitions.push_back({.key = {.topic_id = topic.topic_id,
+                                    .topic_name = std::string(topic.topic),
+                                    .partition = partition.partition.value()},
                             .fetch_offset = partition.fetch_offset.value(),
                             .max_bytes = partition.partition_max_bytes,
                             .current_leader_epoch = partition.current_leader_epoch.value(),
@@ -98,9 +101,13 @@ Task<std::uint64_t> read_all(Call& call, std::vector<Item>& items, std::uint64_t
         continue;
       }
       const std::uint64_t left = budget_bytes > total ? budget_bytes - total : 0;
-      const auto max_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, static_cast<std::uint64_t>(std::max(items[i].wanted->max_bytes, 0))));
-      reads.push_back(call.services.log.read({.partition = items[i].partition, .offset = model::Offset(items[i].wanted->fetch_offset),
-                                              .max_bytes = max_bytes, .at_least_one = total == 0, .isolation = isolation,
+      const auto max_bytes = static_cast<std::uint32_t>(
+          std::min<std::uint64_t>(left, static_cast<std::uint64_t>(std::max(items[i].wanted->max_bytes, 0))));
+      reads.push_back(call.services.log.read({.partition = items[i].partition,
+                                              .offset = model::Offset(items[i].wanted->fetch_offset),
+                                              .max_bytes = max_bytes,
+                                              .at_least_one = total == 0,
+                                              .isolation = isolation,
                                               .current_epoch = model::LeaderEpoch(items[i].wanted->current_leader_epoch),
                                               .deadline = deadline}));
     }
@@ -124,9 +131,11 @@ Task<std::uint64_t> read_all(Call& call, std::vector<Item>& items, std::uint64_t
 Task<void> read_or_wait(Call& call, std::vector<Item>& items, const Request& request) {
   runtime::Reactor& reactor = runtime::Reactor::current();
   const base::MonoTime wait_until = reactor.now() + std::chrono::milliseconds(std::max(request.max_wait_ms, 0));
-  const base::MonoTime deadline = std::max(wait_until, reactor.now() + std::chrono::milliseconds(call.services.config.settings.integer("request.timeout.ms")));
+  const base::MonoTime deadline = std::max(
+      wait_until, reactor.now() + std::chrono::milliseconds(call.services.config.settings.integer("request.timeout.ms")));
   const auto isolation = request.isolation_level == 1 ? log::Isolation::read_committed : log::Isolation::read_uncommitted;
-  const auto budget = static_cast<std::uint64_t>(std::clamp<std::int64_t>(request.max_bytes, 0, call.services.config.settings.integer("fetch.max.bytes")));
+  const auto budget = static_cast<std::uint64_t>(
+      std::clamp<std::int64_t>(request.max_bytes, 0, call.services.config.settings.integer("fetch.max.bytes")));
   const auto enough = static_cast<std::uint64_t>(std::max(request.min_bytes, 0));
   for (;;) {
     const std::uint64_t total = co_await read_all(call, items, budget, isolation, deadline);
@@ -136,12 +145,14 @@ Task<void> read_or_wait(Call& call, std::vector<Item>& items, const Request& req
     // next read would be cut at the same place, over and over. With such bytes there, waiting cannot help: the answer goes out.
     std::vector<log::Log::WaitPosition> positions;
     for (const Item& item : items) {
-      const model::Offset limit = isolation == log::Isolation::read_committed ? item.read.last_stable_offset : item.read.high_watermark;
+      const model::Offset limit =
+          isolation == log::Isolation::read_committed ? item.read.last_stable_offset : item.read.high_watermark;
       const model::Offset next = item.read.batches.empty() ? model::Offset(item.wanted->fetch_offset) : item.read.end;
       if (total > 0 && next < limit) co_return;
       positions.push_back({.partition = item.partition, .offset = next, .isolation = isolation});
     }
-    const runtime::Wake wake = co_await call.services.log.wait_readable(std::move(positions), enough - total, wait_until, call.state.closing);
+    const runtime::Wake wake =
+        co_await call.services.log.wait_readable(std::move(positions), enough - total, wait_until, call.state.closing);
     if (wake == runtime::Wake::stopped) co_return;
   }
 }
@@ -184,15 +195,17 @@ runtime::Task<Reply> handle_fetch(Call call) {
   if (!request) co_return close_reply(request.error().text);
   Response response;
   const bool follower = request->replica_id.value() >= 0 || request->replica_state.replica_id.value() >= 0;
-  if (follower && !call.services.authorizer.authorize(call.ctx, security::Operation::cluster_action, security::cluster_resource)) {
+  if (follower &&
+      !call.services.authorizer.authorize(call.ctx, security::Operation::cluster_action, security::cluster_resource)) {
     response.error_code = ErrorCode::cluster_authorization_failed;
     co_return make_reply(call, response);
   }
   runtime::Reactor& reactor = runtime::Reactor::current();
   const bool by_id = call.ctx.api_version >= topic_ids_version_min;
   FetchSessionCache& sessions = *call.shard.sessions;
-  const FetchSessionCache::Fetch fetch = sessions.begin(request->session_id, request->session_epoch, by_id, partitions_of(*request),
-                                                        forgotten_of(*request), reactor.now(), reactor.random());
+  const FetchSessionCache::Fetch fetch =
+      sessions.begin(request->session_id, request->session_epoch, by_id, partitions_of(*request), forgotten_of(*request),
+                     reactor.now(), reactor.random());
   response.session_id = fetch.session_id;
   if (fetch.error != FetchSessionError::none) {
     response.error_code = session_error(fetch.error);
@@ -209,8 +222,10 @@ runtime::Task<Reply> handle_fetch(Call call) {
   std::vector<FetchSeen> seen;
   std::uint64_t bytes_out = 0;
   for (const Item& item : items) {
-    seen.push_back({.has_records = item.read.size_bytes > 0, .has_error = item.error != ErrorCode::none,
-                    .high_watermark = item.read.high_watermark.value(), .log_start_offset = item.read.log_start.value()});
+    seen.push_back({.has_records = item.read.size_bytes > 0,
+                    .has_error = item.error != ErrorCode::none,
+                    .high_watermark = item.read.high_watermark.value(),
+                    .log_start_offset = item.read.log_start.value()});
     bytes_out += item.read.size_bytes;
   }
   const std::vector<bool> include = sessions.finish(fetch, seen);
@@ -218,7 +233,8 @@ runtime::Task<Reply> handle_fetch(Call call) {
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (!include[i]) continue;
     const FetchKey& key = items[i].wanted->key;
-    if (response.responses.empty() || response.responses.back().topic != key.topic_name || response.responses.back().topic_id != key.topic_id) {
+    if (response.responses.empty() || response.responses.back().topic != key.topic_name ||
+        response.responses.back().topic_id != key.topic_id) {
       Response::Topic topic;
       topic.topic_id = key.topic_id;
       topic.topic = key.topic_name;

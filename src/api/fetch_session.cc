@@ -31,8 +31,8 @@ bool FetchSessionCache::make_room(std::size_t partition_count, base::MonoTime no
   return true;
 }
 
-FetchSessionCache::Fetch FetchSessionCache::open(std::vector<FetchPartition> partitions, bool uses_topic_ids, base::MonoTime now,
-                                                 std::uint64_t random) {
+FetchSessionCache::Fetch FetchSessionCache::open(std::vector<FetchPartition> partitions, bool uses_topic_ids,
+                                                 base::MonoTime now, std::uint64_t random) {
   Fetch fetch{.error = FetchSessionError::none, .session_id = 0, .incremental = false, .partitions = std::move(partitions)};
   if (fetch.partitions.empty() || !make_room(fetch.partitions.size(), now)) return fetch;
   std::int32_t id = 0;
@@ -49,15 +49,17 @@ FetchSessionCache::Fetch FetchSessionCache::open(std::vector<FetchPartition> par
 }
 
 FetchSessionCache::Fetch FetchSessionCache::begin(std::int32_t session_id, std::int32_t session_epoch, bool uses_topic_ids,
-                                                  std::vector<FetchPartition> partitions, const std::vector<FetchKey>& forgotten,
-                                                  base::MonoTime now, std::uint64_t random) {
+                                                  std::vector<FetchPartition> partitions,
+                                                  const std::vector<FetchKey>& forgotten, base::MonoTime now,
+                                                  std::uint64_t random) {
   if (session_epoch == initial_session_epoch || session_epoch == final_session_epoch) {
     if (session_id != 0) sessions_.erase(session_id);
     if (session_epoch == initial_session_epoch) return open(std::move(partitions), uses_topic_ids, now, random);
     return {.error = FetchSessionError::none, .session_id = 0, .incremental = false, .partitions = std::move(partitions)};
   }
   const auto at = sessions_.find(session_id);
-  if (at == sessions_.end()) return {.error = FetchSessionError::id_not_found, .session_id = 0, .incremental = false, .partitions = {}};
+  if (at == sessions_.end())
+    return {.error = FetchSessionError::id_not_found, .session_id = 0, .incremental = false, .partitions = {}};
   Session& session = at->second;
   if (session.epoch != session_epoch) {
     return {.error = FetchSessionError::invalid_epoch, .session_id = session_id, .incremental = false, .partitions = {}};
@@ -95,8 +97,8 @@ std::vector<bool> FetchSessionCache::finish(const Fetch& fetch, const std::vecto
     const auto cached = session.index.find(fetch.partitions[i].key);
     if (cached == session.index.end()) continue;
     std::optional<FetchSeen>& last = cached->second->last;
-    const bool changed = !last || seen[i].has_records || seen[i].has_error || last->has_error || last->high_watermark != seen[i].high_watermark ||
-                         last->log_start_offset != seen[i].log_start_offset;
+    const bool changed = !last || seen[i].has_records || seen[i].has_error || last->has_error ||
+                         last->high_watermark != seen[i].high_watermark || last->log_start_offset != seen[i].log_start_offset;
     if (fetch.incremental) include[i] = changed;
     // An error is told again until it is gone, so it is not remembered as seen.
     last = seen[i];

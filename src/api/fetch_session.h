@@ -63,8 +63,8 @@ class FetchSessionCache {
   /// How one request is to be answered.
   struct Fetch {
     FetchSessionError error = FetchSessionError::none;
-    std::int32_t session_id = 0;   ///< of the response; 0: sessionless
-    bool incremental = false;      ///< leave unchanged partitions out
+    std::int32_t session_id = 0;  ///< of the response; 0: sessionless
+    bool incremental = false;     ///< leave unchanged partitions out
     std::vector<FetchPartition> partitions;
   };
   /// `uses_topic_ids`: the request is v13 or later. `random` makes a new id.

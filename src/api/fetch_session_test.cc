@@ -22,17 +22,21 @@ TEST(FetchSession, OpensContinuesAndLeavesUnchangedPartitionsOut) {
   auto full = cache.begin(0, 0, false, {partition("a", 0), partition("a", 1), partition("a", 2)}, {}, start, 7);
   ASSERT_NE(full.session_id, 0);
   EXPECT_FALSE(full.incremental);
-  EXPECT_EQ(cache.finish(full, {{.high_watermark = 5}, {.high_watermark = 5}, {.high_watermark = 5}}), (std::vector<bool>{true, true, true}));
+  EXPECT_EQ(cache.finish(full, {{.high_watermark = 5}, {.high_watermark = 5}, {.high_watermark = 5}}),
+            (std::vector<bool>{true, true, true}));
 
   auto next = cache.begin(full.session_id, 1, false, {partition("a", 1, 42)}, {}, start, 8);
   EXPECT_TRUE(next.incremental);
   EXPECT_EQ(indices(next), (std::vector<std::int32_t>{0, 1, 2}));
   EXPECT_EQ(next.partitions[1].fetch_offset, 42);
-  EXPECT_EQ(cache.finish(next, {{.has_records = true, .high_watermark = 6}, {.high_watermark = 5}, {.high_watermark = 5, .log_start_offset = 3}}),
+  EXPECT_EQ(cache.finish(next, {{.has_records = true, .high_watermark = 6},
+                                {.high_watermark = 5},
+                                {.high_watermark = 5, .log_start_offset = 3}}),
             (std::vector<bool>{true, false, true}));
 
   auto rotated = cache.begin(full.session_id, 2, false, {}, {{.topic_id = {}, .topic_name = "a", .partition = 2}}, start, 9);
-  EXPECT_EQ(indices(rotated), (std::vector<std::int32_t>{1, 0})) << "what returned data goes to the end; the forgotten one is gone";
+  EXPECT_EQ(indices(rotated), (std::vector<std::int32_t>{1, 0}))
+      << "what returned data goes to the end; the forgotten one is gone";
 }
 
 TEST(FetchSession, AnErrorIsToldUntilItIsGoneAndThenOnceMore) {

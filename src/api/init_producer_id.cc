@@ -1,7 +1,8 @@
 // api/init_producer_id.cc: InitProducerId (22): an id for an idempotent producer. Transactional producers need the coordinator.
+#include "wire/init_producer_id.h"
+
 #include "api/errors.h"
 #include "api/handler.h"
-#include "wire/init_producer_id.h"
 
 namespace weir::api {
 
@@ -11,7 +12,8 @@ runtime::Task<Reply> handle_init_producer_id(Call call) {
   wire::InitProducerIdResponse response;
   response.producer_epoch = model::no_producer_epoch;
   if (request->transactional_id) {
-    response.error_code = request->transactional_id->empty() ? model::ErrorCode::invalid_request : model::ErrorCode::unsupported_version;
+    response.error_code =
+        request->transactional_id->empty() ? model::ErrorCode::invalid_request : model::ErrorCode::unsupported_version;
     co_return make_reply(call, response);
   }
   if (!call.services.authorizer.authorize(call.ctx, security::Operation::idempotent_write, security::cluster_resource)) {
@@ -20,7 +22,8 @@ runtime::Task<Reply> handle_init_producer_id(Call call) {
   }
   auto id = co_await call.producer_ids.next();
   if (!id) {
-    response.error_code = id.kind() == base::ErrorKind::fenced ? model::ErrorCode::not_controller : model::ErrorCode::coordinator_load_in_progress;
+    response.error_code = id.kind() == base::ErrorKind::fenced ? model::ErrorCode::not_controller
+                                                               : model::ErrorCode::coordinator_load_in_progress;
     co_return make_reply(call, response);
   }
   response.producer_id = *id;

@@ -1,4 +1,6 @@
 // api/list_offsets.cc: ListOffsets (2): the ends of a log, and the first offset at or after a time.
+#include "wire/list_offsets.h"
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -6,7 +8,6 @@
 #include "api/errors.h"
 #include "api/handler.h"
 #include "runtime/when_all.h"
-#include "wire/list_offsets.h"
 
 namespace weir::api {
 namespace {
@@ -47,8 +48,8 @@ Response::Partition failed(model::PartitionIndex index, ErrorCode error) {
   return out;
 }
 
-Task<Response::Partition> answer(Call& call, const Request& request, const meta::TopicEntryPtr entry, const Request::Partition& partition,
-                                 bool repeated, base::MonoTime deadline) {
+Task<Response::Partition> answer(Call& call, const Request& request, const meta::TopicEntryPtr entry,
+                                 const Request::Partition& partition, bool repeated, base::MonoTime deadline) {
   const model::PartitionIndex index = partition.partition_index;
   if (entry == nullptr || index.value() < 0 || index.value() >= entry->record.partition_count) {
     co_return failed(index, ErrorCode::unknown_topic_or_partition);
@@ -63,7 +64,8 @@ Task<Response::Partition> answer(Call& call, const Request& request, const meta:
     if (partition.current_leader_epoch > state->epoch) co_return failed(index, ErrorCode::unknown_leader_epoch);
   }
   // Nothing is tiered here, as on a Kafka broker without remote storage: there is no such offset.
-  if (partition.timestamp == latest_tiered || partition.timestamp == earliest_pending_upload) co_return failed(index, ErrorCode::none);
+  if (partition.timestamp == latest_tiered || partition.timestamp == earliest_pending_upload)
+    co_return failed(index, ErrorCode::none);
   const auto isolation = request.isolation_level == 1 ? log::Isolation::read_committed : log::Isolation::read_uncommitted;
   const log::OffsetAndTimestamp found =
       co_await call.services.log.query_offset(tp, to_query(partition.timestamp), partition.timestamp, isolation, deadline);
@@ -84,7 +86,9 @@ runtime::Task<Reply> handle_list_offsets(Call call) {
   auto request = decode_body<Request>(call);
   if (!request) co_return close_reply(request.error().text);
   const std::int64_t timeout_max_ms = call.services.config.settings.integer("request.timeout.ms");
-  const std::int64_t timeout_ms = call.ctx.api_version >= 10 && request->timeout_ms > 0 ? std::min<std::int64_t>(request->timeout_ms, timeout_max_ms) : timeout_max_ms;
+  const std::int64_t timeout_ms = call.ctx.api_version >= 10 && request->timeout_ms > 0
+                                      ? std::min<std::int64_t>(request->timeout_ms, timeout_max_ms)
+                                      : timeout_max_ms;
   const base::MonoTime deadline = runtime::Reactor::current().now() + std::chrono::milliseconds(timeout_ms);
   std::map<std::pair<std::string_view, std::int32_t>, int> occurrences;
   for (const auto& topic : request->topics) {

@@ -1,4 +1,6 @@
 // api/metadata.cc: Metadata (3): brokers, topics, leaders. A topic that may be created on demand is, before the answer.
+#include "wire/metadata.h"
+
 #include <deque>
 #include <set>
 
@@ -6,7 +8,6 @@
 #include "api/handler.h"
 #include "model/topic_name.h"
 #include "runtime/when_all.h"
-#include "wire/metadata.h"
 
 namespace weir::api {
 namespace {
@@ -15,8 +16,9 @@ using model::ErrorCode;
 using runtime::Task;
 
 // Bits of Kafka's ACL operations that exist for a topic and for the cluster.
-constexpr std::int32_t topic_operations = 0xDF8;     // read write create delete alter describe describe_configs alter_configs
-constexpr std::int32_t cluster_operations = 0x1FA0;  // create alter describe cluster_action describe_configs alter_configs idempotent_write
+constexpr std::int32_t topic_operations = 0xDF8;  // read write create delete alter describe describe_configs alter_configs
+constexpr std::int32_t cluster_operations =
+    0x1FA0;  // create alter describe cluster_action describe_configs alter_configs idempotent_write
 
 using TopicOut = wire::MetadataResponse::Topic;
 
@@ -29,7 +31,8 @@ struct Endpoint {
 Endpoint endpoint_for(const Call& call) {
   for (const AdvertisedListener& listener : call.services.advertised) {
     if (listener.name == call.ctx.listener) {
-      return {.host = listener.host.empty() ? call.ctx.local_host : listener.host, .port = listener.port == 0 ? call.ctx.local_port : listener.port};
+      return {.host = listener.host.empty() ? call.ctx.local_host : listener.host,
+              .port = listener.port == 0 ? call.ctx.local_port : listener.port};
     }
   }
   return {.host = call.ctx.local_host, .port = call.ctx.local_port};
@@ -89,7 +92,8 @@ TopicOut failed(std::optional<std::string_view> name, const model::TopicId& id, 
   return out;
 }
 
-Task<TopicOut> by_name(Call& call, const wire::MetadataRequest& request, std::string_view name, std::deque<std::string>& names) {
+Task<TopicOut> by_name(Call& call, const wire::MetadataRequest& request, std::string_view name,
+                       std::deque<std::string>& names) {
   const bool with_operations = request.include_topic_authorized_operations;
   const security::Resource resource{.type = security::ResourceType::topic, .name = name};
   if (!call.services.authorizer.authorize(call.ctx, security::Operation::describe, resource)) {
@@ -99,12 +103,14 @@ Task<TopicOut> by_name(Call& call, const wire::MetadataRequest& request, std::st
     co_return co_await describe(call, entry->record, with_operations, names);
   }
   if (!model::topic_name_fault(name).empty()) co_return failed(name, {}, ErrorCode::invalid_topic_exception);
-  const bool may_create = request.allow_auto_topic_creation && call.services.config.settings.boolean("auto.create.topics.enable") &&
+  const bool may_create = request.allow_auto_topic_creation &&
+                          call.services.config.settings.boolean("auto.create.topics.enable") &&
                           call.services.authorizer.authorize(call.ctx, security::Operation::create, resource);
   if (!may_create) co_return failed(name, {}, ErrorCode::unknown_topic_or_partition);
   auto created = co_await call.topic_admin.create_automatically(std::string(name));
   if (created) co_return co_await describe(call, *created, with_operations, names);
-  const ErrorCode error = created.kind() == base::ErrorKind::invalid ? ErrorCode::invalid_topic_exception : ErrorCode::leader_not_available;
+  const ErrorCode error =
+      created.kind() == base::ErrorKind::invalid ? ErrorCode::invalid_topic_exception : ErrorCode::leader_not_available;
   co_return failed(name, {}, error);
 }
 
@@ -128,8 +134,11 @@ runtime::Task<Reply> handle_metadata(Call call) {
   const model::NodeId self(call.services.config.node_id);
   const std::string cluster = call.services.cluster.to_string();
   const std::string& rack = call.services.config.rack;
-  response.brokers.push_back({.node_id = self, .host = endpoint.host, .port = endpoint.port,
-                              .rack = rack.empty() ? std::nullopt : std::optional<std::string_view>(rack), .unknown_tags = {}});
+  response.brokers.push_back({.node_id = self,
+                              .host = endpoint.host,
+                              .port = endpoint.port,
+                              .rack = rack.empty() ? std::nullopt : std::optional<std::string_view>(rack),
+                              .unknown_tags = {}});
   response.cluster_id = cluster;
   response.controller_id = self;
   if (request->include_cluster_authorized_operations) response.cluster_authorized_operations = cluster_operations;

@@ -1,12 +1,13 @@
 // api/produce.cc: Produce (0): batches to partitions. All partitions of a request are begun before the first wait, so requests of
 // one connection keep their order; they are answered when all of them are confirmed.
+#include "wire/produce.h"
+
 #include <algorithm>
 #include <deque>
 
 #include "api/errors.h"
 #include "api/handler.h"
 #include "runtime/when_all.h"
-#include "wire/produce.h"
 
 namespace weir::api {
 namespace {
@@ -39,12 +40,11 @@ Item prepare(const Call& call, const Request& request, const Request::Topic& top
     return refuse(ErrorCode::topic_authorization_failed, "Authorization failed.");
   }
   if (partition.index.value() < 0 || partition.index.value() >= entry->record.partition_count) {
-    return refuse(ErrorCode::unknown_topic_or_partition, fmt::format("{} has no partition {}.", topic.name, partition.index.value()));
+    return refuse(ErrorCode::unknown_topic_or_partition,
+                  fmt::format("{} has no partition {}.", topic.name, partition.index.value()));
   }
   if (entry->record.internal) return refuse(ErrorCode::invalid_topic_exception, "Clients cannot write to an internal topic.");
-  if (request.transactional_id) {
-    return refuse(ErrorCode::invalid_txn_state, "Transactions are not served by this version.");
-  }
+  if (request.transactional_id) { return refuse(ErrorCode::invalid_txn_state, "Transactions are not served by this version."); }
   if (partition.records.is_null() || partition.records.size() == 0) {
     return refuse(ErrorCode::invalid_record, "Produce requests must have a record batch for each partition.");
   }
@@ -53,11 +53,13 @@ Item prepare(const Call& call, const Request& request, const Request::Topic& top
   if (header && header->magic == model::batch_magic_v2 && header->is_transactional()) {
     return refuse(ErrorCode::invalid_txn_state, "Transactions are not served by this version.");
   }
-  if (header && version < zstd_version_min && header->magic == model::batch_magic_v2 && header->compression() == model::CompressionType::zstd) {
+  if (header && version < zstd_version_min && header->magic == model::batch_magic_v2 &&
+      header->compression() == model::CompressionType::zstd) {
     return refuse(ErrorCode::unsupported_compression_type, "Produce requests before version 7 may not use zstd.");
   }
   Item item;
-  item.request = {.partition = {.topic = entry->record.id, .partition = partition.index}, .records = records, .deadline = deadline};
+  item.request = {
+      .partition = {.topic = entry->record.id, .partition = partition.index}, .records = records, .deadline = deadline};
   return item;
 }
 
@@ -89,7 +91,8 @@ runtime::Task<Reply> handle_produce(Call call) {
   if (!request) co_return close_reply(request.error().text);
   const base::MonoTime now = runtime::Reactor::current().now();
   const std::int64_t timeout_max_ms = call.services.config.settings.integer("request.timeout.ms");
-  const base::MonoTime deadline = now + std::chrono::milliseconds(std::clamp<std::int64_t>(request->timeout_ms, 1, timeout_max_ms));
+  const base::MonoTime deadline =
+      now + std::chrono::milliseconds(std::clamp<std::int64_t>(request->timeout_ms, 1, timeout_max_ms));
   const bool acks_valid = request->acks >= -1 && request->acks <= 1;
 
   std::vector<Item> items;
@@ -118,7 +121,8 @@ runtime::Task<Reply> handle_produce(Call call) {
     for (std::size_t i = 0; i < items.size(); ++i) {
       if (items[i].error == ErrorCode::none && outcomes[i].error == log::Errc::none) continue;
       // Nobody listens for an answer: closing makes the client look at its metadata, as Kafka does.
-      co_return close_reply(fmt::format("a produce with acks=0 failed: {}", items[i].error == ErrorCode::none ? outcomes[i].message : items[i].message));
+      co_return close_reply(fmt::format("a produce with acks=0 failed: {}",
+                                        items[i].error == ErrorCode::none ? outcomes[i].message : items[i].message));
     }
     Reply reply;
     reply.send = false;

@@ -68,8 +68,13 @@ class RegistryDispatcher final : public Dispatcher {
     const std::size_t body_offset = reader.position();
     const Entry* entry = find_entry(ctx.api_key);
     const std::uint32_t shard = runtime::Reactor::current().shard().value();
-    return entry->handle(Call{.services = services_, .topic_admin = topic_admin_, .producer_ids = producer_ids_,
-                              .shard = {.sessions = &sessions_[shard]}, .state = state, .ctx = ctx, .frame = std::move(frame),
+    return entry->handle(Call{.services = services_,
+                              .topic_admin = topic_admin_,
+                              .producer_ids = producer_ids_,
+                              .shard = {.sessions = &sessions_[shard]},
+                              .state = state,
+                              .ctx = ctx,
+                              .frame = std::move(frame),
                               .body_offset = body_offset});
   }
 

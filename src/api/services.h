@@ -19,9 +19,9 @@ namespace weir::api {
 
 /// One listener as clients are told of it.
 struct AdvertisedListener {
-  std::string name;          ///< upper case, as RequestContext::listener
-  std::string host;          ///< empty: the address that the client connected to
-  std::uint16_t port = 0;    ///< 0: the port that the client connected to
+  std::string name;        ///< upper case, as RequestContext::listener
+  std::string host;        ///< empty: the address that the client connected to
+  std::uint16_t port = 0;  ///< 0: the port that the client connected to
 };
 
 struct Services {

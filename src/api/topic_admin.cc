@@ -1,9 +1,9 @@
 #include "api/topic_admin.h"
 
-#include <fmt/core.h>
-
 #include <memory>
 #include <utility>
+
+#include <fmt/core.h>
 
 #include "runtime/submit.h"
 
@@ -12,8 +12,8 @@ namespace weir::api {
 using runtime::Task;
 
 Task<base::Result<meta::TopicRecord>> TopicAdmin::create(meta::TopicRecord record) {
-  co_return co_await runtime::submit_to(*services_.runtime.shards[0],
-                                        [this, record = std::move(record)]() mutable { return create_here(std::move(record)); });
+  co_return co_await runtime::submit_to(
+      *services_.runtime.shards[0], [this, record = std::move(record)]() mutable { return create_here(std::move(record)); });
 }
 
 Task<base::Result<meta::TopicRecord>> TopicAdmin::create_here(meta::TopicRecord record) {
@@ -22,7 +22,8 @@ Task<base::Result<meta::TopicRecord>> TopicAdmin::create_here(meta::TopicRecord 
     co_return base::fail(base::ErrorKind::exists, fmt::format("Topic '{}' already exists.", record.name));
   }
   if (const auto other = view->colliding(record.name)) {
-    co_return base::fail(base::ErrorKind::invalid, fmt::format("Topic '{}' collides with existing topic: {}", record.name, other->record.name));
+    co_return base::fail(base::ErrorKind::invalid,
+                         fmt::format("Topic '{}' collides with existing topic: {}", record.name, other->record.name));
   }
   if (!creating_.insert(record.name).second) {
     co_return base::fail(base::ErrorKind::exists, fmt::format("Topic '{}' already exists.", record.name));

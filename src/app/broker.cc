@@ -1,9 +1,9 @@
 #include "app/broker.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <utility>
+
+#include <fmt/core.h>
 
 #include "api/registry.h"
 #include "app/claim.h"
@@ -18,7 +18,7 @@ using runtime::Task;
 
 namespace {
 
-constexpr base::Duration probe_age_max = std::chrono::seconds(5);      // readiness: a WAL write became durable within
+constexpr base::Duration probe_age_max = std::chrono::seconds(5);  // readiness: a WAL write became durable within
 constexpr base::Duration session_look_interval = std::chrono::seconds(5);
 constexpr base::Duration claim_retry_interval = std::chrono::seconds(5);
 
@@ -39,7 +39,6 @@ wal::Options wal_options(const config::BrokerConfig& config) {
   options.group_memory_bytes_max = config.cache_memory_bytes / 2;
   return options;
 }
-
 
 }  // namespace
 
@@ -73,9 +72,12 @@ Task<base::Result<void>> Broker::open_cluster() {
   }
   if (claimed.kind() == base::ErrorKind::invalid) co_return claimed;
   if (cluster_.id == fresh) {
-    co_return base::fail(claimed.kind(), fmt::format("a new cluster must claim its object store first, but it does not answer: {}", claimed.error().text));
+    co_return base::fail(
+        claimed.kind(),
+        fmt::format("a new cluster must claim its object store first, but it does not answer: {}", claimed.error().text));
   }
-  runtime_.log->warn("app", "the object store does not answer; starting on the WAL", {{"store", store_.description()}, {"error", claimed.error().text}});
+  runtime_.log->warn("app", "the object store does not answer; starting on the WAL",
+                     {{"store", store_.description()}, {"error", claimed.error().text}});
   co_return base::Result<void>();
 }
 
@@ -87,13 +89,17 @@ Task<base::Result<void>> Broker::recover(const Progress& progress) {
   std::vector<wal::RegisteredWal> registered;
   for (const meta::SessionRecord& session : before->sessions) {
     if (session.node.value() != config_.node_id) {
-      co_return base::fail(base::ErrorKind::invalid, fmt::format("the keyspace holds a session of node.id={}, and this broker is node.id={}: one "
-                                                                 "node runs on a private keyspace; start it with its own node.id",
-                                                                 session.node.value(), config_.node_id));
+      co_return base::fail(base::ErrorKind::invalid,
+                           fmt::format("the keyspace holds a session of node.id={}, and this broker is node.id={}: one "
+                                       "node runs on a private keyspace; start it with its own node.id",
+                                       session.node.value(), config_.node_id));
     }
     former.push_back(session);
     former_.push_back(session.id);
-    registered.push_back({.session = session.id, .wal = session.wal, .segment_count = session.segment_count, .segment_bytes = session.segment_bytes});
+    registered.push_back({.session = session.id,
+                          .wal = session.wal,
+                          .segment_count = session.segment_count,
+                          .segment_bytes = session.segment_bytes});
   }
 
   const wal::Options options = wal_options(config_);
@@ -122,7 +128,9 @@ Task<base::Result<void>> Broker::recover(const Progress& progress) {
   topics_ = std::make_unique<meta::TopicTable>(runtime_);
   std::vector<meta::TopicEntry> entries;
   for (const auto& [name, record] : snapshot->topics) {
-    entries.push_back({.record = record, .config = std::make_shared<const model::TopicConfig>(config::make_topic_config(record.configs, config_.settings))});
+    entries.push_back(
+        {.record = record,
+         .config = std::make_shared<const model::TopicConfig>(config::make_topic_config(record.configs, config_.settings))});
   }
   co_await topics_->fill(std::move(entries));
   log_ = log::make_log(runtime_, *wal_, *meta_, store_, cluster_.id, log_options(config_));
@@ -148,13 +156,14 @@ Task<base::Result<void>> Broker::serve() {
   upkeep::Options upkeep_options;
   upkeep_options.retention_interval = std::chrono::milliseconds(config_.settings.integer("log.retention.check.interval.ms"));
   upkeep_options.garbage_wait = std::chrono::milliseconds(config_.garbage_delay_ms);
-  upkeep_ = upkeep::make_upkeep({.runtime = runtime_, .meta = *meta_, .store = store_}, upkeep::LogDoor::of(*log_, runtime_.shards.size()),
-                                {.cluster = cluster_.id, .incarnation = cluster_.incarnation},
-                                [this](model::TopicId id) -> std::optional<model::TopicConfig> {
-                                  const auto entry = topics_->current()->by_id(id);
-                                  return entry == nullptr ? std::nullopt : std::optional(*entry->config);
-                                },
-                                upkeep_options);
+  upkeep_ = upkeep::make_upkeep(
+      {.runtime = runtime_, .meta = *meta_, .store = store_}, upkeep::LogDoor::of(*log_, runtime_.shards.size()),
+      {.cluster = cluster_.id, .incarnation = cluster_.incarnation},
+      [this](model::TopicId id) -> std::optional<model::TopicConfig> {
+        const auto entry = topics_->current()->by_id(id);
+        return entry == nullptr ? std::nullopt : std::optional(*entry->config);
+      },
+      upkeep_options);
   if (store_claimed_) {
     begin_background();
   } else {
@@ -168,11 +177,14 @@ Task<base::Result<void>> Broker::serve() {
     advertised.push_back({.name = listener.name, .host = listener.advertised_host, .port = listener.advertised_port});
     std::optional<runtime::TlsServerOptions> tls;
     if (listener.protocol == config::SecurityProtocol::ssl) {
-      tls = runtime::TlsServerOptions{.certificate_chain_file = config_.tls->certificate_file, .private_key_file = config_.tls->key_file,
-                                      .client_ca_file = config_.tls->client_auth == config::ClientAuth::none ? "" : config_.tls->trust_file,
-                                      .require_client_certificate = config_.tls->client_auth == config::ClientAuth::required};
+      tls = runtime::TlsServerOptions{
+          .certificate_chain_file = config_.tls->certificate_file,
+          .private_key_file = config_.tls->key_file,
+          .client_ca_file = config_.tls->client_auth == config::ClientAuth::none ? "" : config_.tls->trust_file,
+          .require_client_certificate = config_.tls->client_auth == config::ClientAuth::required};
     }
-    options.listeners.push_back({.name = listener.name, .address = {.host = listener.host, .port = listener.port}, .tls = std::move(tls)});
+    options.listeners.push_back(
+        {.name = listener.name, .address = {.host = listener.host, .port = listener.port}, .tls = std::move(tls)});
   }
   const config::Settings& settings = config_.settings;
   options.limits.frame_bytes_max = static_cast<std::uint32_t>(settings.integer("socket.request.max.bytes"));
@@ -180,8 +192,14 @@ Task<base::Result<void>> Broker::serve() {
   options.limits.idle_max = std::chrono::milliseconds(settings.integer("connections.max.idle.ms"));
   options.connections_max = static_cast<std::uint32_t>(settings.integer("max.connections"));
   options.connections_per_ip_max = static_cast<std::uint32_t>(settings.integer("max.connections.per.ip"));
-  services_ = std::make_unique<api::Services>(api::Services{.runtime = runtime_, .log = *log_, .meta = *meta_, .topics = *topics_, .config = config_,
-                                                            .authorizer = *authorizer_, .cluster = cluster_.id, .advertised = std::move(advertised),
+  services_ = std::make_unique<api::Services>(api::Services{.runtime = runtime_,
+                                                            .log = *log_,
+                                                            .meta = *meta_,
+                                                            .topics = *topics_,
+                                                            .config = config_,
+                                                            .authorizer = *authorizer_,
+                                                            .cluster = cluster_.id,
+                                                            .advertised = std::move(advertised),
                                                             .space_freed = [this] { upkeep_->kick(); }});
   dispatcher_ = api::make_dispatcher(*services_);
   server_ = std::make_unique<server::Server>(runtime_, *dispatcher_, std::move(options));
@@ -213,7 +231,8 @@ Task<void> Broker::claim_later() {
       co_return;
     }
     // A foreign bucket gets nothing of ours: the WAL fills, and produces are told so.
-    runtime_.log->warn("app", "the object store is not usable yet", {{"store", store_.description()}, {"error", claimed.error().text}});
+    runtime_.log->warn("app", "the object store is not usable yet",
+                       {{"store", store_.description()}, {"error", claimed.error().text}});
   }
 }
 
@@ -253,23 +272,31 @@ Task<Readiness> Broker::readiness() {
 Task<bool> Broker::stop(Progress progress) {
   runtime::Reactor& reactor = runtime::Reactor::current();
   const base::MonoTime deadline = reactor.now() + std::chrono::milliseconds(config_.shutdown_timeout_ms);
+  // A keyspace that does not answer is waited for without end while the broker runs, but not by a broker that is told to go.
+  const runtime::TimerId patience = reactor.call_at(deadline, [this] {
+    if (meta_) meta_->stop();
+  });
   co_await server_->stop(std::min(deadline, reactor.now() + connections_patience));
   co_await scope_.stop();
   co_await log_->stop();
   bool everything_uploaded = false;
   if (background_started_ && sealed_reason_.empty()) {
-    const upload::FlushOutcome outcome = co_await uploader_->flush(deadline, [progress](std::uint64_t done, std::uint64_t left) {
-      progress("uploading what is only in the WAL, bytes", done, done + left);
-    });
+    const upload::FlushOutcome outcome =
+        co_await uploader_->flush(deadline, [progress](std::uint64_t done, std::uint64_t left) {
+          progress("uploading what is only in the WAL, bytes", done, done + left);
+        });
     everything_uploaded = outcome.left_bytes == 0;
     if (!everything_uploaded) {
-      runtime_.log->warn("app", "not everything could be uploaded in time; the rest stays in the WAL for the next start", {{"bytes", outcome.left_bytes}});
+      runtime_.log->warn("app", "not everything could be uploaded in time; the rest stays in the WAL for the next start",
+                         {{"bytes", outcome.left_bytes}});
     }
   }
   if (sealed_reason_.empty() && !everything_uploaded) {
-    if (auto stated = co_await wal_->flush_statements(); !stated) runtime_.log->warn("app", "the last statements could not be written", {{"error", stated.error().text}});
+    if (auto stated = co_await wal_->flush_statements(); !stated)
+      runtime_.log->warn("app", "the last statements could not be written", {{"error", stated.error().text}});
   }
   co_await stop_parts();
+  reactor.cancel_timer(patience);
   co_return everything_uploaded;
 }
 
@@ -279,7 +306,8 @@ Task<void> Broker::drop_unneeded(model::SessionId session) {
   auto dropped = co_await wal_->remove_session(session);
   if (dropped) dropped = co_await meta_->drop_session(session);
   if (!dropped && dropped.kind() != base::ErrorKind::not_found) {
-    runtime_.log->warn("app", "a session that nothing needs could not be dropped", {{"session", session.to_string()}, {"error", dropped.error().text}});
+    runtime_.log->warn("app", "a session that nothing needs could not be dropped",
+                       {{"session", session.to_string()}, {"error", dropped.error().text}});
   }
 }
 

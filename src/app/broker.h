@@ -94,7 +94,7 @@ class Broker {
   bool recovered_ = false;
   bool wal_started_ = false;
   bool background_started_ = false;  ///< uploader and upkeep
-  std::string sealed_reason_;  ///< set once this session is known to be sealed
+  std::string sealed_reason_;        ///< set once this session is known to be sealed
 };
 
 }  // namespace weir::app

@@ -1,7 +1,7 @@
 // app/main.cc: the weir command: options to what app/ and cli/ do.
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
+
+#include <CLI/CLI.hpp>
 
 #include "app/metrics_page.h"
 #include "app/start.h"
@@ -60,7 +60,8 @@ void add_topic(CLI::App& app, Options& o) {
   CLI::App* create = topic->add_subcommand("create", "create topics");
   create->add_option("names", o.create.names, "the topics")->required();
   create->add_option("--partitions,-p", o.create.partition_count, "partitions; -1: the broker's default");
-  create->add_option("--replication-factor,-r", o.create.replication_factor, "reported, not acted on; -1: the broker's default");
+  create->add_option("--replication-factor,-r", o.create.replication_factor,
+                     "reported, not acted on; -1: the broker's default");
   create->add_option("--config,-c", o.create.configs, "NAME=VALUE");
   create->add_flag("--validate-only", o.create.validate_only, "check, change nothing");
   create->add_flag("--if-not-exists", o.create.if_not_exists, "an existing topic is no error");
@@ -89,11 +90,13 @@ void add_records(CLI::App& app, Options& o) {
   produce->callback([&o] { o.code = cli::produce(o.common, o.produce); });
   CLI::App* consume = app.add_subcommand("consume", "records of a topic to standard output");
   consume->add_option("topic", o.consume.topic)->required();
-  consume->add_option("--offset,-o", o.consume.offset, "start, end, N, -N before the end, @MILLISECONDS")->capture_default_str();
+  consume->add_option("--offset,-o", o.consume.offset, "start, end, N, -N before the end, @MILLISECONDS")
+      ->capture_default_str();
   consume->add_option("--partition,-p", o.consume.partition, "default: all");
   consume->add_option("--count,-c", o.consume.count, "stop after so many records");
   consume->add_flag("--exit-at-end,-e", o.consume.exit_at_end, "stop at the end of the topic");
-  consume->add_option("--record-format,-f", o.consume.format, "%t topic %p partition %o offset %k key %s value %T time %K %S sizes %h headers");
+  consume->add_option("--record-format,-f", o.consume.format,
+                      "%t topic %p partition %o offset %k key %s value %T time %K %S sizes %h headers");
   consume->add_option("-X", o.consume.properties, "NAME=VALUE of librdkafka");
   consume->callback([&o] { o.code = cli::consume(o.common, o.consume); });
   for (CLI::App* command : {produce, consume}) add_common(command, o);
@@ -124,7 +127,11 @@ int main(int argc, char** argv) {
   add_storage(app, options);
   CLI::App* version = app.add_subcommand("version", "print the version");
   version->add_option("--format", options.format, "text or json")->check(CLI::IsMember({"text", "json"}));
-  version->callback([&] { std::puts((options.format == "json" ? std::string(R"({"version":")") + config::version + "\"}" : std::string("weir ") + config::version).c_str()); });
+  version->callback([&] {
+    std::puts((options.format == "json" ? std::string(R"({"version":")") + config::version + "\"}"
+                                        : std::string("weir ") + config::version)
+                  .c_str());
+  });
   CLI::App* page = app.add_subcommand("settings-page", "print docs/settings.md");
   page->callback([] { std::fputs(config::settings_page().c_str(), stdout); });
   CLI::App* metrics = app.add_subcommand("metrics-page", "print docs/metrics.md");
@@ -133,8 +140,6 @@ int main(int argc, char** argv) {
   app.parse_complete_callback([&options] { options.common.json = options.format == "json"; });
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : cli::exit_usage;
-  }
+  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : cli::exit_usage; }
   return options.code;
 }

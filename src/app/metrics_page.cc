@@ -16,10 +16,13 @@ namespace weir::app {
 
 std::string metrics_page() {
   std::string page =
-      "# Metrics\n\n`GET /metrics` of the admin listener, in Prometheus' text format. Made from the declarations in the rooms by "
+      "# Metrics\n\n`GET /metrics` of the admin listener, in Prometheus' text format. Made from the declarations in the rooms "
+      "by "
       "`weir metrics-page`; the tests compare it.\n\n| name | kind | |\n|---|---|---|\n";
   for (const runtime::MetricDecl& decl : runtime::DeclaredMetrics::all()) {
-    const char* kind = decl.kind == runtime::MetricKind::counter ? "counter" : decl.kind == runtime::MetricKind::gauge ? "gauge" : "histogram";
+    const char* kind = decl.kind == runtime::MetricKind::counter ? "counter"
+                       : decl.kind == runtime::MetricKind::gauge ? "gauge"
+                                                                 : "histogram";
     page += fmt::format("| `{}` | {} | {} |\n", decl.name, kind, decl.help);
   }
   return page;

@@ -1,7 +1,5 @@
 #include "app/start.h"
 
-#include <fmt/core.h>
-
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -10,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 #include <thread>
+
+#include <fmt/core.h>
 
 #include "admin/http_server.h"
 #include "app/broker.h"
@@ -32,7 +32,8 @@ void tell(const std::string& text) {
   std::fflush(stderr);
 }
 
-base::Result<config::BrokerConfig> read_config(const StartArguments& arguments, const std::map<std::string, std::string>& environment) {
+base::Result<config::BrokerConfig> read_config(const StartArguments& arguments,
+                                               const std::map<std::string, std::string>& environment) {
   std::vector<config::Property> properties;
   if (!arguments.properties_file.empty()) {
     std::ifstream file(arguments.properties_file, std::ios::binary);
@@ -44,8 +45,10 @@ base::Result<config::BrokerConfig> read_config(const StartArguments& arguments, 
     properties = std::move(*parsed);
   }
   for (config::Property& property : config::from_environment(environment)) properties.push_back(std::move(property));
-  if (!arguments.data_directory.empty()) properties.push_back({.name = "weir.data.dir", .value = arguments.data_directory, .origin = "--data-dir"});
-  if (!arguments.listen.empty()) properties.push_back({.name = "listeners", .value = "PLAINTEXT://" + arguments.listen, .origin = "--listen"});
+  if (!arguments.data_directory.empty())
+    properties.push_back({.name = "weir.data.dir", .value = arguments.data_directory, .origin = "--data-dir"});
+  if (!arguments.listen.empty())
+    properties.push_back({.name = "listeners", .value = "PLAINTEXT://" + arguments.listen, .origin = "--listen"});
   for (const std::string& text : arguments.overrides) {
     auto property = config::parse_override(text);
     if (!property) return std::unexpected(property.error());
@@ -107,7 +110,8 @@ class Process {
     tell("stopping: uploading what is only in the WAL (a second signal ends at once)");
     const bool everything = co_await broker_->stop(progress());
     co_await close();
-    tell(everything ? "stopped; everything is in the object store" : "stopped; what was not uploaded is in the WAL and is found by the next start");
+    tell(everything ? "stopped; everything is in the object store"
+                    : "stopped; what was not uploaded is in the WAL and is found by the next start");
     co_return exit_ok;
   }
 
@@ -145,7 +149,8 @@ class Process {
   }
   static Task<admin::HttpResponse> live() { co_return admin::HttpResponse{.status = 200, .body = "live\n"}; }
   Task<admin::HttpResponse> metrics() {
-    co_return admin::HttpResponse{.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = doors_.metrics->render()};
+    co_return admin::HttpResponse{
+        .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = doors_.metrics->render()};
   }
 
   // topic, partition and offset of the query; names need no decoding: Kafka's topic names hold no character that URLs escape.
@@ -160,29 +165,37 @@ class Process {
     const auto entry = broker_->topics().current()->by_name(values["topic"]);
     std::int32_t partition = -1;
     std::int64_t offset = -1;
-    const auto read = [](const std::string& text, auto& number) { std::from_chars(text.data(), text.data() + text.size(), number); };
+    const auto read = [](const std::string& text, auto& number) {
+      std::from_chars(text.data(), text.data() + text.size(), number);
+    };
     read(values["partition"], partition);
     read(values["offset"], offset);
     if (entry == nullptr || partition < 0 || partition >= entry->record.partition_count || offset < 0) {
-      co_return admin::HttpResponse{.status = 404, .body = "no such topic, partition or offset: give topic=, partition= and offset=\n"};
+      co_return admin::HttpResponse{.status = 404,
+                                    .body = "no such topic, partition or offset: give topic=, partition= and offset=\n"};
     }
-    auto found = co_await broker_->log().locate({.topic = entry->record.id, .partition = model::PartitionIndex(partition)}, model::Offset(offset));
+    auto found = co_await broker_->log().locate({.topic = entry->record.id, .partition = model::PartitionIndex(partition)},
+                                                model::Offset(offset));
     if (!found) co_return admin::HttpResponse{.status = 503, .body = found.error().text + "\n"};
     if (!*found) co_return admin::HttpResponse{.status = 404, .body = "the partition does not have this offset\n"};
-    co_return admin::HttpResponse{.status = 200, .content_type = "text/plain; charset=utf-8", .body = location_text(**found, values["format"] == "json")};
+    co_return admin::HttpResponse{
+        .status = 200, .content_type = "text/plain; charset=utf-8", .body = location_text(**found, values["format"] == "json")};
   }
 
   static std::string location_text(const log::Location& at, bool json) {
     constexpr std::array<const char*, 3> kinds = {"memory", "wal", "object"};
     const char* kind = kinds[static_cast<std::size_t>(at.kind)];
-    std::string text = json ? fmt::format(R"({{"kind":"{}","base_offset":{},"end_offset":{})", kind, at.base_offset.value(), at.end_offset.value())
+    std::string text = json ? fmt::format(R"({{"kind":"{}","base_offset":{},"end_offset":{})", kind, at.base_offset.value(),
+                                          at.end_offset.value())
                             : fmt::format("{}: offsets {} to {}", kind, at.base_offset.value(), at.end_offset.value() - 1);
     if (at.place) {
-      text += fmt::format(fmt::runtime(json ? R"(,"wal_lsn":{},"wal_segment":{},"wal_position":{},"bytes":{})" : ", WAL LSN {}, segment {}, position {}, {} bytes"),
+      text += fmt::format(fmt::runtime(json ? R"(,"wal_lsn":{},"wal_segment":{},"wal_position":{},"bytes":{})"
+                                            : ", WAL LSN {}, segment {}, position {}, {} bytes"),
                           at.place->lsn.value(), at.place->segment, at.place->offset_bytes, at.place->length_bytes);
     }
     if (at.object) {
-      text += fmt::format(fmt::runtime(json ? R"(,"object":"{}","key":"{}","position":{},"bytes":{})" : ", object {}, key {}, position {}, {} bytes"),
+      text += fmt::format(fmt::runtime(json ? R"(,"object":"{}","key":"{}","position":{},"bytes":{})"
+                                            : ", object {}, key {}, position {}, {} bytes"),
                           at.object->to_string(), at.object_key, at.position, at.size_bytes);
     }
     return text + (json ? "}\n" : "\n");
@@ -190,10 +203,11 @@ class Process {
 
   Task<base::Result<void>> serve_admin() {
     admin_ = std::make_unique<admin::HttpServer>(
-        doors_, std::map<std::string, admin::Handler>{{"/metrics", [this](const admin::HttpRequest&) { return metrics(); }},
-                                                      {"/v1/storage/where", [this](const admin::HttpRequest& request) { return where(request.query); }},
-                                                      {"/v1/status/live", [](const admin::HttpRequest&) { return live(); }},
-                                                      {"/v1/status/ready", [this](const admin::HttpRequest&) { return ready(); }}});
+        doors_, std::map<std::string, admin::Handler>{
+                    {"/metrics", [this](const admin::HttpRequest&) { return metrics(); }},
+                    {"/v1/storage/where", [this](const admin::HttpRequest& request) { return where(request.query); }},
+                    {"/v1/status/live", [](const admin::HttpRequest&) { return live(); }},
+                    {"/v1/status/ready", [this](const admin::HttpRequest&) { return ready(); }}});
     for (const config::AdminListener& listener : config_.admin_listeners) {
       auto address = co_await admin_->listen({.host = listener.host, .port = listener.port});
       if (!address) {
@@ -206,20 +220,26 @@ class Process {
   }
 
   Progress progress() {
-    return [](std::string_view what, std::uint64_t done, std::uint64_t total) { tell(fmt::format("{}: {} of {}", what, done, total)); };
+    return [](std::string_view what, std::uint64_t done, std::uint64_t total) {
+      tell(fmt::format("{}: {} of {}", what, done, total));
+    };
   }
 
   void greet() {
-    for (const std::string& line : config_.settings.warnings()) doors_.log->warn("config", "a setting has no effect here", {{"setting", line}});
+    for (const std::string& line : config_.settings.warnings())
+      doors_.log->warn("config", "a setting has no effect here", {{"setting", line}});
     std::string text = "weir is ready\n";
     const auto addresses = broker_->addresses();
     for (std::size_t i = 0; i < addresses.size(); ++i) {
       text += fmt::format("  {:<10} {}\n", config_.listeners[i].name, runtime::to_string(addresses[i]));
     }
-    for (const runtime::Address& address : admin_addresses_) text += fmt::format("  {:<10} http://{}/metrics\n", "admin", runtime::to_string(address));
+    for (const runtime::Address& address : admin_addresses_)
+      text += fmt::format("  {:<10} http://{}/metrics\n", "admin", runtime::to_string(address));
     text += fmt::format("  {:<10} {}\n", "cluster", broker_->cluster().to_string());
-    text += fmt::format("  {:<10} {}; WAL {}; metadata {}\n", "data", store_->description(), config_.wal.directory, keyspace_->description());
-    text += fmt::format("  first message: echo hello | weir produce first --bootstrap-server {}", runtime::to_string(addresses.front()));
+    text += fmt::format("  {:<10} {}; WAL {}; metadata {}\n", "data", store_->description(), config_.wal.directory,
+                        keyspace_->description());
+    text += fmt::format("  first message: echo hello | weir produce first --bootstrap-server {}",
+                        runtime::to_string(addresses.front()));
     tell(text);
   }
 

@@ -63,21 +63,19 @@ class [[nodiscard("an operating error must be looked at")]] Result : public std:
 // WEIR_TRY(expr): returns the failure of expr from the current function, otherwise drops its (void) value.
 // WEIR_TRY_ASSIGN(target, expr): the same, and moves the value into target (a declaration or an lvalue).
 // The CO_ forms are for coroutines. Each evaluates expr once.
-#define WEIR_TRY(expr)                                                                       \
-  do {                                                                                       \
-    auto weir_try_result = (expr);                                                           \
-    if (!weir_try_result) return std::unexpected(std::move(weir_try_result).error());        \
+#define WEIR_TRY(expr)                                                                \
+  do {                                                                                \
+    auto weir_try_result = (expr);                                                    \
+    if (!weir_try_result) return std::unexpected(std::move(weir_try_result).error()); \
   } while (false)
-#define WEIR_CO_TRY(expr)                                                                    \
-  do {                                                                                       \
-    auto weir_try_result = (expr);                                                           \
-    if (!weir_try_result) co_return std::unexpected(std::move(weir_try_result).error());     \
+#define WEIR_CO_TRY(expr)                                                                \
+  do {                                                                                   \
+    auto weir_try_result = (expr);                                                       \
+    if (!weir_try_result) co_return std::unexpected(std::move(weir_try_result).error()); \
   } while (false)
-#define WEIR_TRY_ASSIGN_INNER(tmp, target, expr, ret)                                        \
-  auto tmp = (expr);                                                                         \
-  if (!tmp) ret std::unexpected(std::move(tmp).error());                                     \
+#define WEIR_TRY_ASSIGN_INNER(tmp, target, expr, ret)    \
+  auto tmp = (expr);                                     \
+  if (!tmp) ret std::unexpected(std::move(tmp).error()); \
   target = std::move(*tmp)
-#define WEIR_TRY_ASSIGN(target, expr) \
-  WEIR_TRY_ASSIGN_INNER(WEIR_CONCAT(weir_try_, __LINE__), target, expr, return)
-#define WEIR_CO_TRY_ASSIGN(target, expr) \
-  WEIR_TRY_ASSIGN_INNER(WEIR_CONCAT(weir_try_, __LINE__), target, expr, co_return)
+#define WEIR_TRY_ASSIGN(target, expr) WEIR_TRY_ASSIGN_INNER(WEIR_CONCAT(weir_try_, __LINE__), target, expr, return)
+#define WEIR_CO_TRY_ASSIGN(target, expr) WEIR_TRY_ASSIGN_INNER(WEIR_CONCAT(weir_try_, __LINE__), target, expr, co_return)

@@ -1,10 +1,10 @@
 #include "base/result.h"
 
-#include <gtest/gtest.h>
-
 #include <map>
 #include <memory>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "base/ensure.h"
 #include "base/strong.h"

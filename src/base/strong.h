@@ -19,7 +19,10 @@ class Strong {
   constexpr explicit Strong(T value) : value_(value) {}
   [[nodiscard]] constexpr T value() const { return value_; }
   constexpr auto operator<=>(const Strong&) const = default;
-  constexpr Strong& operator++() { ++value_; return *this; }
+  constexpr Strong& operator++() {
+    ++value_;
+    return *this;
+  }
   constexpr Strong operator+(T delta) const { return Strong(static_cast<T>(value_ + delta)); }
   constexpr Strong operator-(T delta) const { return Strong(static_cast<T>(value_ - delta)); }
   constexpr T operator-(Strong other) const { return static_cast<T>(value_ - other.value_); }

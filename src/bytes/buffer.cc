@@ -25,7 +25,8 @@ SlabRef SlabRef::allocate(std::size_t size_bytes, std::size_t alignment_bytes) {
   return ref;
 }
 
-Buffer::Buffer(SlabRef slab, std::size_t offset_bytes, std::size_t size_bytes) : owner_(std::move(slab)), size_bytes_(size_bytes) {
+Buffer::Buffer(SlabRef slab, std::size_t offset_bytes, std::size_t size_bytes)
+    : owner_(std::move(slab)), size_bytes_(size_bytes) {
   ENSURE(offset_bytes <= owner_.size() && size_bytes <= owner_.size() - offset_bytes, "slice {}+{} of a slab of {}",
          offset_bytes, size_bytes, owner_.size());
   data_ = owner_.slab_ == nullptr ? nullptr : owner_.slab_->data() + offset_bytes;

@@ -38,7 +38,8 @@ class Slab {
   Slab& operator=(const Slab&) = delete;
 
  private:
-  Slab(std::byte* data, std::size_t size, std::size_t alignment) : data_(data), size_bytes_(size), alignment_bytes_(alignment) {}
+  Slab(std::byte* data, std::size_t size, std::size_t alignment)
+      : data_(data), size_bytes_(size), alignment_bytes_(alignment) {}
   ~Slab() = default;
   std::atomic<std::uint32_t> refs_{1};
   std::byte* data_;
@@ -51,10 +52,17 @@ class SlabRef {
  public:
   SlabRef() = default;
   static SlabRef allocate(std::size_t size_bytes, std::size_t alignment_bytes = 64);
-  SlabRef(const SlabRef& other) noexcept : slab_(other.slab_) { if (slab_ != nullptr) slab_->add_ref(); }
+  SlabRef(const SlabRef& other) noexcept : slab_(other.slab_) {
+    if (slab_ != nullptr) slab_->add_ref();
+  }
   SlabRef(SlabRef&& other) noexcept : slab_(std::exchange(other.slab_, nullptr)) {}
-  SlabRef& operator=(SlabRef other) noexcept { std::swap(slab_, other.slab_); return *this; }
-  ~SlabRef() { if (slab_ != nullptr) slab_->release(); }
+  SlabRef& operator=(SlabRef other) noexcept {
+    std::swap(slab_, other.slab_);
+    return *this;
+  }
+  ~SlabRef() {
+    if (slab_ != nullptr) slab_->release();
+  }
   [[nodiscard]] explicit operator bool() const { return slab_ != nullptr; }
   [[nodiscard]] MutableBytes writable() const { return {slab_->data(), slab_->size()}; }
   [[nodiscard]] std::size_t size() const { return slab_ == nullptr ? 0 : slab_->size(); }
@@ -83,7 +91,9 @@ class Buffer {
   /// A part of this buffer that shares ownership; the range must lie inside (asserted).
   [[nodiscard]] Buffer slice(std::size_t offset_bytes, std::size_t size_bytes) const;
   /// True when both lie in one slab (and then keep the same memory alive).
-  [[nodiscard]] bool shares_slab(const Buffer& other) const { return owner_.slab_ != nullptr && owner_.slab_ == other.owner_.slab_; }
+  [[nodiscard]] bool shares_slab(const Buffer& other) const {
+    return owner_.slab_ != nullptr && owner_.slab_ == other.owner_.slab_;
+  }
   /// Grows this view over `next` when that lies directly behind it in the same slab; false and unchanged otherwise.
   bool try_extend(const Buffer& next) {
     if (!shares_slab(next) || data_ + size_bytes_ != next.data_) return false;

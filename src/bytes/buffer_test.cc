@@ -1,10 +1,10 @@
 #include "bytes/buffer.h"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <optional>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "bytes/pack.h"
 

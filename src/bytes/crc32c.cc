@@ -60,8 +60,8 @@ std::uint32_t crc32c(Bytes data, std::uint32_t previous) {
 
 std::uint32_t crc32c_combine(std::uint32_t crc_a, std::uint32_t crc_b, std::uint64_t length_b_bytes) {
   // x^(8 * length) by squaring, times crc(A), plus crc(B).
-  std::uint32_t power = 1U << 31U;        // x^0
-  std::uint32_t square = 1U << 23U;       // x^8: one byte
+  std::uint32_t power = 1U << 31U;   // x^0
+  std::uint32_t square = 1U << 23U;  // x^8: one byte
   for (std::uint64_t n = length_b_bytes; n != 0; n >>= 1U) {
     if ((n & 1U) != 0) power = multiply(power, square);
     square = multiply(square, square);

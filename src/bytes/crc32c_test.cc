@@ -1,9 +1,9 @@
 #include "bytes/crc32c.h"
 
-#include <gtest/gtest.h>
-
 #include <random>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace weir::bytes {
 namespace {

@@ -50,7 +50,11 @@ class Unpacker {
     return value;
   }
   Bytes get_bytes(std::size_t count) {
-    if (left() < count) { failed_ = true; at_ = data_.size(); return {}; }
+    if (left() < count) {
+      failed_ = true;
+      at_ = data_.size();
+      return {};
+    }
     Bytes part = data_.subspan(at_, count);
     at_ += count;
     return part;
@@ -73,7 +77,11 @@ class Unpacker {
 
  private:
   template <class T>
-  T fail_with() { failed_ = true; at_ = data_.size(); return T{}; }
+  T fail_with() {
+    failed_ = true;
+    at_ = data_.size();
+    return T{};
+  }
   Bytes data_;
   std::size_t at_ = 0;
   bool failed_ = false;

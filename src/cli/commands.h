@@ -36,10 +36,10 @@ int topic_delete(const Common& common, const std::vector<std::string>& names);
 
 struct Produce {
   std::string topic;
-  std::string file;                 ///< empty: standard input
-  std::string key_delimiter;        ///< empty: no keys
+  std::string file;           ///< empty: standard input
+  std::string key_delimiter;  ///< empty: no keys
   std::string record_delimiter = "\n";
-  std::int32_t partition = -1;      ///< -1: by key, else spread
+  std::int32_t partition = -1;  ///< -1: by key, else spread
   std::string compression = "none";
   std::vector<std::string> headers;     ///< NAME=VALUE, on every record
   std::vector<std::string> properties;  ///< NAME=VALUE of librdkafka
@@ -48,11 +48,11 @@ int produce(const Common& common, const Produce& options);
 
 struct Consume {
   std::string topic;
-  std::string offset = "start";     ///< start, end, N, -N (before the end), @MS (time), as in kcat and rpk
-  std::int32_t partition = -1;      ///< -1: all
-  std::uint64_t count = 0;          ///< 0: no limit
+  std::string offset = "start";  ///< start, end, N, -N (before the end), @MS (time), as in kcat and rpk
+  std::int32_t partition = -1;   ///< -1: all
+  std::uint64_t count = 0;       ///< 0: no limit
   bool exit_at_end = false;
-  std::string format;               ///< empty: value and newline; %t %p %o %k %s %T %K %S %h and \n \t \\ otherwise
+  std::string format;  ///< empty: value and newline; %t %p %o %k %s %T %K %S %h and \n \t \\ otherwise
   std::vector<std::string> properties;
 };
 int consume(const Common& common, const Consume& options);

@@ -1,11 +1,11 @@
 // cli/consume.cc: weir consume: records of a topic to standard output, from an offset or a time, without a group.
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <map>
 #include <set>
+
+#include <fmt/core.h>
 
 #include "cli/commands.h"
 #include "cli/kafka_handle.h"
@@ -28,7 +28,9 @@ base::Result<std::vector<std::int32_t>> partitions_of(rd_kafka_t* consumer, cons
   const rd_kafka_resp_err_t error = rd_kafka_metadata(consumer, 0, topic, &metadata, ask_timeout_ms);
   rd_kafka_topic_destroy(topic);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return base::fail(base::ErrorKind::io, fmt::format("{} (is the broker running? weir start, or --bootstrap-server HOST:PORT)", rd_kafka_err2str(error)));
+    return base::fail(
+        base::ErrorKind::io,
+        fmt::format("{} (is the broker running? weir start, or --bootstrap-server HOST:PORT)", rd_kafka_err2str(error)));
   }
   std::vector<std::int32_t> partitions;
   std::string fault;
@@ -38,7 +40,8 @@ base::Result<std::vector<std::int32_t>> partitions_of(rd_kafka_t* consumer, cons
   }
   rd_kafka_metadata_destroy(metadata);
   if (!fault.empty() || partitions.empty()) {
-    return base::fail(base::ErrorKind::not_found, fmt::format("{}: {}; weir topic list shows what there is", options.topic, fault.empty() ? "no partitions" : fault));
+    return base::fail(base::ErrorKind::not_found, fmt::format("{}: {}; weir topic list shows what there is", options.topic,
+                                                              fault.empty() ? "no partitions" : fault));
   }
   std::ranges::sort(partitions);
   return partitions;
@@ -83,7 +86,8 @@ std::string headers_text(const rd_kafka_message_t* message) {
   const void* value = nullptr;
   std::size_t size = 0;
   for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
-    text += fmt::format("{}{}={}", i == 0 ? "" : ",", name, std::string_view(static_cast<const char*>(value), value == nullptr ? 0 : size));
+    text += fmt::format("{}{}={}", i == 0 ? "" : ",", name,
+                        std::string_view(static_cast<const char*>(value), value == nullptr ? 0 : size));
   }
   return text;
 }
@@ -126,17 +130,23 @@ std::string json_record(const rd_kafka_message_t* message) {
   const auto text = [](const void* data, std::size_t size) {
     return data == nullptr ? std::string("null") : json_string({static_cast<const char*>(data), size});
   };
-  return fmt::format(R"({{"topic":{},"partition":{},"offset":{},"timestamp":{},"key":{},"value":{}}})", json_string(rd_kafka_topic_name(message->rkt)),
-                     message->partition, message->offset, rd_kafka_message_timestamp(message, nullptr), text(message->key, message->key_len),
-                     text(message->payload, message->len)) + "\n";
+  return fmt::format(R"({{"topic":{},"partition":{},"offset":{},"timestamp":{},"key":{},"value":{}}})",
+                     json_string(rd_kafka_topic_name(message->rkt)), message->partition, message->offset,
+                     rd_kafka_message_timestamp(message, nullptr), text(message->key, message->key_len),
+                     text(message->payload, message->len)) +
+         "\n";
 }
 
 }  // namespace
 
 int consume(const Common& common, const Consume& options) {
   auto consumer = make_kafka(RD_KAFKA_CONSUMER,
-                             {{"bootstrap.servers", common.bootstrap}, {"group.id", "weir-consume"}, {"enable.auto.commit", "false"},
-                              {"enable.partition.eof", "true"}, {"auto.offset.reset", "error"}, {"allow.auto.create.topics", "false"}},
+                             {{"bootstrap.servers", common.bootstrap},
+                              {"group.id", "weir-consume"},
+                              {"enable.auto.commit", "false"},
+                              {"enable.partition.eof", "true"},
+                              {"auto.offset.reset", "error"},
+                              {"allow.auto.create.topics", "false"}},
                              options.properties, nullptr, nullptr);
   if (!consumer) {
     tell_error(consumer.error().text);
@@ -150,7 +160,8 @@ int consume(const Common& common, const Consume& options) {
     return exit_failed;
   }
   List list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions->size())));
-  for (const std::int32_t partition : *partitions) rd_kafka_topic_partition_list_add(list.get(), options.topic.c_str(), partition);
+  for (const std::int32_t partition : *partitions)
+    rd_kafka_topic_partition_list_add(list.get(), options.topic.c_str(), partition);
   if (auto set = set_offsets(handle, options, list.get()); !set) {
     tell_error(set.error().text);
     return set.kind() == base::ErrorKind::invalid ? exit_usage : exit_failed;
@@ -173,7 +184,8 @@ int consume(const Common& common, const Consume& options) {
       code = exit_failed;
     } else {
       ++seen;
-      const std::string text = common.json ? json_record(message) : format_record(options.format.empty() ? "%s\\n" : options.format, message);
+      const std::string text =
+          common.json ? json_record(message) : format_record(options.format.empty() ? "%s\\n" : options.format, message);
       if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) code = exit_failed;
     }
     rd_kafka_message_destroy(message);

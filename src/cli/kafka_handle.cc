@@ -5,10 +5,12 @@
 namespace weir::cli {
 
 base::Result<KafkaHandle> make_kafka(rd_kafka_type_t type, std::vector<std::pair<std::string, std::string>> settings,
-                                     const std::vector<std::string>& properties, void (*configure)(rd_kafka_conf_t*, void*), void* opaque) {
+                                     const std::vector<std::string>& properties, void (*configure)(rd_kafka_conf_t*, void*),
+                                     void* opaque) {
   for (const std::string& property : properties) {
     const std::size_t equals = property.find('=');
-    if (equals == std::string::npos) return base::fail(base::ErrorKind::invalid, fmt::format("-X {}: write NAME=VALUE", property));
+    if (equals == std::string::npos)
+      return base::fail(base::ErrorKind::invalid, fmt::format("-X {}: write NAME=VALUE", property));
     settings.emplace_back(property.substr(0, equals), property.substr(equals + 1));
   }
   rd_kafka_conf_t* conf = rd_kafka_conf_new();

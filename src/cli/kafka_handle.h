@@ -1,11 +1,11 @@
 // cli/kafka_handle.h: librdkafka's handles with owners, made from NAME=VALUE settings.
 #pragma once
 
-#include <librdkafka/rdkafka.h>
-
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <librdkafka/rdkafka.h>
 
 #include "base/result.h"
 
@@ -17,7 +17,9 @@ struct KafkaDelete {
 using KafkaHandle = std::unique_ptr<rd_kafka_t, KafkaDelete>;
 
 /// `configure` may set callbacks; it runs before the handle is made.
-[[nodiscard]] base::Result<KafkaHandle> make_kafka(rd_kafka_type_t type, std::vector<std::pair<std::string, std::string>> settings,
-                                                   const std::vector<std::string>& properties, void (*configure)(rd_kafka_conf_t*, void*), void* opaque);
+[[nodiscard]] base::Result<KafkaHandle> make_kafka(rd_kafka_type_t type,
+                                                   std::vector<std::pair<std::string, std::string>> settings,
+                                                   const std::vector<std::string>& properties,
+                                                   void (*configure)(rd_kafka_conf_t*, void*), void* opaque);
 
 }  // namespace weir::cli

@@ -1,10 +1,10 @@
 #include "cli/output.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+
+#include <fmt/core.h>
 
 namespace weir::cli {
 
@@ -40,7 +40,8 @@ base::Result<HostPort> first_address(std::string_view bootstrap) {
     }
   }
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  if (host.empty()) return base::fail(base::ErrorKind::invalid, fmt::format("--bootstrap-server '{}': write HOST:PORT", bootstrap));
+  if (host.empty())
+    return base::fail(base::ErrorKind::invalid, fmt::format("--bootstrap-server '{}': write HOST:PORT", bootstrap));
   address.host = std::string(host);
   return address;
 }

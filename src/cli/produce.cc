@@ -1,9 +1,9 @@
 // cli/produce.cc: weir produce: records from a file or standard input, each acknowledged before the command succeeds.
-#include <fmt/core.h>
-
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+
+#include <fmt/core.h>
 
 #include "cli/commands.h"
 #include "cli/kafka_handle.h"
@@ -62,14 +62,15 @@ bool send(rd_kafka_t* producer, const Produce& options, const std::string& recor
     for (const std::string& header : options.headers) {
       const std::size_t equals = std::min(header.find('='), header.size());
       const std::string_view text = std::string_view(header).substr(std::min(equals + 1, header.size()));
-      rd_kafka_header_add(headers, header.c_str(), static_cast<ssize_t>(equals), text.data(), static_cast<ssize_t>(text.size()));
+      rd_kafka_header_add(headers, header.c_str(), static_cast<ssize_t>(equals), text.data(),
+                          static_cast<ssize_t>(text.size()));
     }
 // librdkafka's variadic macros use a GNU extension of C.
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wgnu-statement-expression-from-macro-expansion"
     const rd_kafka_resp_err_t error = rd_kafka_producev(
-        producer, RD_KAFKA_V_TOPIC(options.topic.c_str()), RD_KAFKA_V_PARTITION(options.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(has_key ? key.data() : nullptr, has_key ? key.size() : 0),
+        producer, RD_KAFKA_V_TOPIC(options.topic.c_str()), RD_KAFKA_V_PARTITION(options.partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(has_key ? key.data() : nullptr, has_key ? key.size() : 0),
         RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
 #pragma clang diagnostic pop
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
@@ -88,8 +89,11 @@ bool send(rd_kafka_t* producer, const Produce& options, const std::string& recor
 int produce(const Common& common, const Produce& options) {
   Counts counts;
   auto producer = make_kafka(RD_KAFKA_PRODUCER,
-                             {{"bootstrap.servers", common.bootstrap}, {"enable.idempotence", "true"}, {"compression.codec", options.compression},
-                              {"linger.ms", "5"}, {"message.timeout.ms", "60000"}},
+                             {{"bootstrap.servers", common.bootstrap},
+                              {"enable.idempotence", "true"},
+                              {"compression.codec", options.compression},
+                              {"linger.ms", "5"},
+                              {"message.timeout.ms", "60000"}},
                              options.properties, configure, &counts);
   if (!producer) {
     tell_error(producer.error().text);

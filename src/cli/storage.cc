@@ -1,11 +1,11 @@
 // cli/storage.cc: weir storage inspect and where: what lies in a file, and where one offset lies.
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <vector>
+
+#include <fmt/core.h>
 
 #include "bytes/buffer.h"
 #include "cli/commands.h"
@@ -38,15 +38,18 @@ int inspect_object(const Common& common, bytes::Bytes data) {
     tell_error(place.error().text);
     return exit_failed;
   }
-  if (place->position > data.size() || place->size_bytes > data.size() - place->position || place->size_bytes < identity_offset_bytes + 32) {
+  if (place->position > data.size() || place->size_bytes > data.size() - place->position ||
+      place->size_bytes < identity_offset_bytes + 32) {
     tell_error("the trailer names a footer outside the file");
     return exit_failed;
   }
   const bytes::Bytes footer_bytes = data.subspan(place->position, place->size_bytes);
   // A file by itself cannot be foreign: its own identity is what its checksums are judged by.
   object::Identity identity;
-  std::copy_n(reinterpret_cast<const std::uint8_t*>(footer_bytes.data()) + identity_offset_bytes, 16, identity.cluster.bytes.begin());
-  std::copy_n(reinterpret_cast<const std::uint8_t*>(footer_bytes.data()) + identity_offset_bytes + 16, 16, identity.object.bytes.begin());
+  std::copy_n(reinterpret_cast<const std::uint8_t*>(footer_bytes.data()) + identity_offset_bytes, 16,
+              identity.cluster.bytes.begin());
+  std::copy_n(reinterpret_cast<const std::uint8_t*>(footer_bytes.data()) + identity_offset_bytes + 16, 16,
+              identity.object.bytes.begin());
   auto footer = object::parse_footer(footer_bytes, place->position, identity);
   if (!footer) {
     tell_error(footer.error().text);
@@ -59,8 +62,9 @@ int inspect_object(const Common& common, bytes::Bytes data) {
     for (const object::BlockRef& block : entry.blocks) {
       const std::uint64_t size = object::block_header_bytes + std::uint64_t{block.payload_bytes};
       const bool inside = block.position <= data.size() && size <= data.size() - block.position;
-      const auto verified = inside ? object::verify_block(data.subspan(block.position, size), identity, entry.partition, block)
-                                   : base::Result<bytes::Bytes>(base::fail(base::ErrorKind::corrupt, "the block lies outside the file"));
+      const auto verified =
+          inside ? object::verify_block(data.subspan(block.position, size), identity, entry.partition, block)
+                 : base::Result<bytes::Bytes>(base::fail(base::ErrorKind::corrupt, "the block lies outside the file"));
       if (!verified) {
         ++bad;
         code = exit_failed;
@@ -68,22 +72,27 @@ int inspect_object(const Common& common, bytes::Bytes data) {
       }
     }
     if (common.json) {
-      rows += fmt::format(R"({}{{"topic_id":{},"partition":{},"base_offset":{},"end_offset":{},"bytes":{},"blocks":{},"damaged_blocks":{}}})",
-                          rows.empty() ? "" : ",", json_string(entry.partition.topic.to_string()), entry.partition.partition.value(),
-                          entry.base_offset.value(), entry.end_offset.value(), entry.payload_bytes, entry.blocks.size(), bad);
+      rows += fmt::format(
+          R"({}{{"topic_id":{},"partition":{},"base_offset":{},"end_offset":{},"bytes":{},"blocks":{},"damaged_blocks":{}}})",
+          rows.empty() ? "" : ",", json_string(entry.partition.topic.to_string()), entry.partition.partition.value(),
+          entry.base_offset.value(), entry.end_offset.value(), entry.payload_bytes, entry.blocks.size(), bad);
     } else {
-      rows += fmt::format("{} {} {} {} {} {} {}\n", entry.partition.topic.to_string(), entry.partition.partition.value(), entry.base_offset.value(),
-                          entry.end_offset.value(), entry.payload_bytes, entry.blocks.size(), bad);
+      rows += fmt::format("{} {} {} {} {} {} {}\n", entry.partition.topic.to_string(), entry.partition.partition.value(),
+                          entry.base_offset.value(), entry.end_offset.value(), entry.payload_bytes, entry.blocks.size(), bad);
     }
   }
   if (common.json) {
     std::puts(fmt::format(R"({{"kind":"object","cluster":{},"object":{},"session":{},"commit":{},"partitions":[{}]}})",
                           json_string(identity.cluster.to_string()), json_string(identity.object.to_string()),
-                          json_string(footer->session.to_string()), footer->commit.value(), rows).c_str());
+                          json_string(footer->session.to_string()), footer->commit.value(), rows)
+                  .c_str());
   } else {
-    std::fputs(fmt::format("object {} of cluster {}, session {}, commit {}\nTOPIC_ID PARTITION BASE_OFFSET END_OFFSET BYTES BLOCKS DAMAGED\n{}",
-                           identity.object.to_string(), identity.cluster.to_string(), footer->session.to_string(), footer->commit.value(), rows)
-                   .c_str(), stdout);
+    std::fputs(fmt::format("object {} of cluster {}, session {}, commit {}\nTOPIC_ID PARTITION BASE_OFFSET END_OFFSET BYTES "
+                           "BLOCKS DAMAGED\n{}",
+                           identity.object.to_string(), identity.cluster.to_string(), footer->session.to_string(),
+                           footer->commit.value(), rows)
+                   .c_str(),
+               stdout);
   }
   return code;
 }
@@ -93,7 +102,8 @@ int inspect_segment(const Common& common, bytes::Bytes data, const wal::SegmentH
   std::size_t valid = 0;
   std::size_t torn = 0;
   std::uint64_t record_count = 0;
-  const wal::ExamineContext context{.identity = header.identity, .segment = header.segment, .segment_bytes = header.segment_bytes};
+  const wal::ExamineContext context{
+      .identity = header.identity, .segment = header.segment, .segment_bytes = header.segment_bytes};
   for (std::size_t position = wal::block_bytes; position + wal::block_bytes <= data.size();) {
     const wal::ExaminedGroup group = wal::examine_group(data.subspan(position), context, static_cast<std::uint32_t>(position));
     if (group.state == wal::GroupState::torn) ++torn;
@@ -104,21 +114,29 @@ int inspect_segment(const Common& common, bytes::Bytes data, const wal::SegmentH
     ++valid;
     record_count += group.records.size();
     if (common.json) {
-      rows += fmt::format(R"({}{{"position":{},"lsn":{},"bytes":{},"records":{},"statements":{}}})", rows.empty() ? "" : ",", position,
-                          group.header.lsn.value(), group.header.total_bytes, group.records.size(), group.statements.size());
+      rows += fmt::format(R"({}{{"position":{},"lsn":{},"bytes":{},"records":{},"statements":{}}})", rows.empty() ? "" : ",",
+                          position, group.header.lsn.value(), group.header.total_bytes, group.records.size(),
+                          group.statements.size());
     } else {
-      rows += fmt::format("{} {} {} {} {}\n", position, group.header.lsn.value(), group.header.total_bytes, group.records.size(), group.statements.size());
+      rows += fmt::format("{} {} {} {} {}\n", position, group.header.lsn.value(), group.header.total_bytes,
+                          group.records.size(), group.statements.size());
     }
     position += group.header.total_bytes;
   }
   if (common.json) {
-    std::puts(fmt::format(R"({{"kind":"wal_segment","cluster":{},"session":{},"segment":{},"valid_groups":{},"torn_groups":{},"records":{},"groups":[{}]}})",
-                          json_string(header.identity.cluster.to_string()), json_string(header.identity.session.to_string()), header.segment, valid,
-                          torn, record_count, rows).c_str());
+    std::puts(
+        fmt::format(
+            R"({{"kind":"wal_segment","cluster":{},"session":{},"segment":{},"valid_groups":{},"torn_groups":{},"records":{},"groups":[{}]}})",
+            json_string(header.identity.cluster.to_string()), json_string(header.identity.session.to_string()), header.segment,
+            valid, torn, record_count, rows)
+            .c_str());
   } else {
-    std::fputs(fmt::format("WAL segment {} of session {}, cluster {}: {} groups, {} torn, {} records\nPOSITION LSN BYTES RECORDS STATEMENTS\n{}",
-                           header.segment, header.identity.session.to_string(), header.identity.cluster.to_string(), valid, torn, record_count, rows)
-                   .c_str(), stdout);
+    std::fputs(fmt::format("WAL segment {} of session {}, cluster {}: {} groups, {} torn, {} records\nPOSITION LSN BYTES "
+                           "RECORDS STATEMENTS\n{}",
+                           header.segment, header.identity.session.to_string(), header.identity.cluster.to_string(), valid,
+                           torn, record_count, rows)
+                   .c_str(),
+               stdout);
   }
   return exit_done;
 }
@@ -133,9 +151,12 @@ struct PlaceName {
 base::Result<PlaceName> parse_place(const std::string& text) {
   const std::size_t at = text.rfind('@');
   const std::size_t slash = text.rfind('/', at);
-  const auto is_number = [](const std::string& part) { return !part.empty() && std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; }); };
+  const auto is_number = [](const std::string& part) {
+    return !part.empty() && std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; });
+  };
   if (at != std::string::npos && slash != std::string::npos && slash > 0) {
-    PlaceName place{.topic = text.substr(0, slash), .partition = text.substr(slash + 1, at - slash - 1), .offset = text.substr(at + 1)};
+    PlaceName place{
+        .topic = text.substr(0, slash), .partition = text.substr(slash + 1, at - slash - 1), .offset = text.substr(at + 1)};
     if (is_number(place.partition) && is_number(place.offset)) return place;
   }
   return base::fail(base::ErrorKind::invalid, fmt::format("'{}': write TOPIC/PARTITION@OFFSET", text));
@@ -171,7 +192,8 @@ int storage_inspect(const Common& common, const std::string& path) {
     return exit_failed;
   }
   if (data->size() >= wal::block_bytes) {
-    if (auto segment = wal::decode_segment_header(bytes::Bytes(*data).first(wal::block_bytes))) return inspect_segment(common, *data, *segment);
+    if (auto segment = wal::decode_segment_header(bytes::Bytes(*data).first(wal::block_bytes)))
+      return inspect_segment(common, *data, *segment);
   }
   if (data->size() >= object::object_header_bytes + object::footer_trailer_bytes) return inspect_object(common, *data);
   tell_error(fmt::format("{} is neither an object nor a WAL segment", path));
@@ -193,8 +215,8 @@ int storage_where(const Common& common, const std::string& place, const std::str
     tell_error(real.error().text);
     return exit_failed;
   }
-  const std::string target = fmt::format("/v1/storage/where?topic={}&partition={}&offset={}&format={}", name->topic, name->partition, name->offset,
-                                         common.json ? "json" : "text");
+  const std::string target = fmt::format("/v1/storage/where?topic={}&partition={}&offset={}&format={}", name->topic,
+                                         name->partition, name->offset, common.json ? "json" : "text");
   runtime::Network* network = (*real)->doors().network;
   auto answer = (*real)->run_on_shard0([network, &address, &target] { return http_get(*network, *address, target); });
   if (!answer) {

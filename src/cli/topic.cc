@@ -1,7 +1,7 @@
 // cli/topic.cc: weir topic create, list, describe, delete, over weir's own client.
-#include <fmt/core.h>
-
 #include <cstdio>
+
+#include <fmt/core.h>
 
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -92,11 +92,16 @@ Task<int> create(client::Client& client, const Common& common, const TopicCreate
       tell_error(fmt::format("{}: {}", topic.name, error_text(topic.error_code, topic.error_message)));
     }
     if (common.json) {
-      json += fmt::format(R"({}{{"name":{},"created":{},"id":{},"partitions":{},"error":{}}})", json.empty() ? "" : ",", json_string(topic.name),
-                          topic.error_code == model::ErrorCode::none ? "true" : "false", json_string(topic.topic_id.to_string()),
-                          topic.num_partitions, good ? "null" : json_string(model::to_string(topic.error_code)));
+      json += fmt::format(R"({}{{"name":{},"created":{},"id":{},"partitions":{},"error":{}}})", json.empty() ? "" : ",",
+                          json_string(topic.name), topic.error_code == model::ErrorCode::none ? "true" : "false",
+                          json_string(topic.topic_id.to_string()), topic.num_partitions,
+                          good ? "null" : json_string(model::to_string(topic.error_code)));
     } else if (good) {
-      std::puts(fmt::format("{} {}", topic.name, present ? "exists" : options.validate_only ? "can be created" : "created").c_str());
+      std::puts(fmt::format("{} {}", topic.name,
+                            present                 ? "exists"
+                            : options.validate_only ? "can be created"
+                                                    : "created")
+                    .c_str());
     }
   }
   if (common.json) std::puts(fmt::format(R"({{"topics":[{}]}})", json).c_str());
@@ -129,18 +134,22 @@ Task<int> describe(client::Client& client, const Common& common, const std::vect
     std::string rows;
     for (const auto& partition : topic.partitions) {
       std::string replicas;
-      for (const model::NodeId node : partition.replica_nodes) replicas += fmt::format("{}{}", replicas.empty() ? "" : ",", node.value());
+      for (const model::NodeId node : partition.replica_nodes)
+        replicas += fmt::format("{}{}", replicas.empty() ? "" : ",", node.value());
       if (common.json) {
-        rows += fmt::format(R"({}{{"partition":{},"leader":{},"epoch":{},"replicas":[{}]}})", rows.empty() ? "" : ",", partition.partition_index.value(),
-                            partition.leader_id.value(), partition.leader_epoch.value(), replicas);
+        rows += fmt::format(R"({}{{"partition":{},"leader":{},"epoch":{},"replicas":[{}]}})", rows.empty() ? "" : ",",
+                            partition.partition_index.value(), partition.leader_id.value(), partition.leader_epoch.value(),
+                            replicas);
       } else if (partitions) {
         std::puts(fmt::format("{} {} {} {} {}", *topic.name, partition.partition_index.value(), partition.leader_id.value(),
-                              partition.leader_epoch.value(), replicas).c_str());
+                              partition.leader_epoch.value(), replicas)
+                      .c_str());
       }
     }
     if (common.json) {
-      json += fmt::format(R"({}{{"name":{},"id":{},"internal":{},"partitions":[{}]}})", json.empty() ? "" : ",", json_string(*topic.name),
-                          json_string(topic.topic_id.to_string()), topic.is_internal ? "true" : "false", rows);
+      json += fmt::format(R"({}{{"name":{},"id":{},"internal":{},"partitions":[{}]}})", json.empty() ? "" : ",",
+                          json_string(*topic.name), json_string(topic.topic_id.to_string()),
+                          topic.is_internal ? "true" : "false", rows);
     } else if (!partitions) {
       std::puts(std::string(*topic.name).c_str());
     }
@@ -172,8 +181,8 @@ Task<int> remove(client::Client& client, const Common& common, const std::vector
       tell_error(fmt::format("{}: {}", name, error_text(topic.error_code, topic.error_message)));
     }
     if (common.json) {
-      json += fmt::format(R"({}{{"name":{},"deleted":{},"error":{}}})", json.empty() ? "" : ",", json_string(name), good ? "true" : "false",
-                          good ? "null" : json_string(model::to_string(topic.error_code)));
+      json += fmt::format(R"({}{{"name":{},"deleted":{},"error":{}}})", json.empty() ? "" : ",", json_string(name),
+                          good ? "true" : "false", good ? "null" : json_string(model::to_string(topic.error_code)));
     } else if (good) {
       std::puts(fmt::format("{} deleted", name).c_str());
     }

@@ -1,9 +1,9 @@
 #include "client/client.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <array>
+
+#include <fmt/core.h>
 
 #include "bytes/endian.h"
 #include "wire/api_versions.h"
@@ -18,7 +18,8 @@ Task<base::Result<std::unique_ptr<Client>>> Client::open(runtime::Network& netwo
   const base::MonoTime deadline = runtime::Reactor::current().now() + options.timeout;
   auto stream = co_await network.connect(options.address, options.tls, deadline);
   if (!stream) {
-    co_return base::fail(stream.kind(), fmt::format("no broker answers at {}: {}", runtime::to_string(options.address), stream.error().text));
+    co_return base::fail(stream.kind(),
+                         fmt::format("no broker answers at {}: {}", runtime::to_string(options.address), stream.error().text));
   }
   std::unique_ptr<Client> client(new Client(std::move(options), std::move(*stream)));
   auto asked = co_await client->ask_versions();
@@ -28,14 +29,16 @@ Task<base::Result<std::unique_ptr<Client>>> Client::open(runtime::Network& netwo
 
 Task<base::Result<void>> Client::ask_versions() {
   const wire::ApiInfo& own = wire::api_info(wire::ApiKey::api_versions);
-  served_[static_cast<std::int16_t>(own.key)] = {0, 3};  // every broker since 2.4 reads version 3, and answers others in version 0
+  served_[static_cast<std::int16_t>(own.key)] = {0,
+                                                 3};  // every broker since 2.4 reads version 3, and answers others in version 0
   wire::ApiVersionsRequest request;
   request.client_software_name = "weir";
   request.client_software_version = "0.1";
   auto answer = co_await call<wire::ApiVersionsResponse>(request);
   if (!answer) co_return std::unexpected(answer.error());
   if (answer->message.error_code != model::ErrorCode::none) {
-    co_return base::fail(base::ErrorKind::invalid, fmt::format("ApiVersions: {}", model::to_string(answer->message.error_code)));
+    co_return base::fail(base::ErrorKind::invalid,
+                         fmt::format("ApiVersions: {}", model::to_string(answer->message.error_code)));
   }
   for (const auto& api : answer->message.api_keys) served_[api.api_key] = {api.min_version, api.max_version};
   co_return base::Result<void>();
@@ -46,7 +49,8 @@ base::Result<std::int16_t> Client::choose_version(const wire::ApiInfo& api) cons
   if (at == served_.end()) return base::fail(base::ErrorKind::invalid, fmt::format("the broker does not serve {}", api.name));
   const std::int16_t version = std::min(at->second.second, api.version_max_stable);
   if (version < std::max(at->second.first, api.version_min)) {
-    return base::fail(base::ErrorKind::invalid, fmt::format("the broker serves no version of {} that this client knows", api.name));
+    return base::fail(base::ErrorKind::invalid,
+                      fmt::format("the broker serves no version of {} that this client knows", api.name));
   }
   return version;
 }

@@ -1,10 +1,10 @@
 #include "config/broker_config.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <charconv>
 #include <set>
+
+#include <fmt/core.h>
 
 #include "base/ensure.h"
 
@@ -78,8 +78,10 @@ base::Result<void> add_listeners(BrokerConfig& config) {
     const std::string name = upper(endpoint->scheme);
     const auto protocol = protocols->find(name);
     if (protocol == protocols->end()) {
-      return fail(ErrorKind::invalid, fmt::format("listeners: {} has no security protocol that is served (PLAINTEXT or SSL): name it in "
-                                                  "listener.security.protocol.map; SASL is not served by this version", name));
+      return fail(ErrorKind::invalid,
+                  fmt::format("listeners: {} has no security protocol that is served (PLAINTEXT or SSL): name it in "
+                              "listener.security.protocol.map; SASL is not served by this version",
+                              name));
     }
     for (const ListenerConfig& other : config.listeners) {
       if (other.name == name) return fail(ErrorKind::invalid, fmt::format("listeners: the name {} is given twice", name));
@@ -88,11 +90,17 @@ base::Result<void> add_listeners(BrokerConfig& config) {
       return fail(ErrorKind::invalid, fmt::format("listeners: two listeners on port {}", endpoint->port));
     }
     if (protocol->second == SecurityProtocol::plaintext && !is_loopback(endpoint->host) && !settings.boolean("weir.insecure")) {
-      return fail(ErrorKind::invalid, fmt::format("listeners: {} accepts unencrypted connections from other hosts. Bind it to 127.0.0.1, "
-                                                  "use an SSL listener, or set weir.insecure=true", item));
+      return fail(ErrorKind::invalid,
+                  fmt::format("listeners: {} accepts unencrypted connections from other hosts. Bind it to 127.0.0.1, "
+                              "use an SSL listener, or set weir.insecure=true",
+                              item));
     }
-    config.listeners.push_back({.name = name, .host = endpoint->host, .port = endpoint->port, .protocol = protocol->second,
-                                .advertised_host = {}, .advertised_port = 0});
+    config.listeners.push_back({.name = name,
+                                .host = endpoint->host,
+                                .port = endpoint->port,
+                                .protocol = protocol->second,
+                                .advertised_host = {},
+                                .advertised_port = 0});
   }
   if (config.listeners.empty()) return fail(ErrorKind::invalid, "listeners: at least one is needed");
   for (const std::string& item : split_list(settings.text("advertised.listeners").value_or(""))) {
@@ -103,7 +111,8 @@ base::Result<void> add_listeners(BrokerConfig& config) {
       return fail(ErrorKind::invalid, fmt::format("advertised.listeners: {} is not among the listeners", endpoint->scheme));
     }
     if (endpoint->host.empty() || endpoint->host == "0.0.0.0" || endpoint->host == "::") {
-      return fail(ErrorKind::invalid, fmt::format("advertised.listeners: '{}': clients cannot connect to this; name a host", item));
+      return fail(ErrorKind::invalid,
+                  fmt::format("advertised.listeners: '{}': clients cannot connect to this; name a host", item));
     }
     at->advertised_host = endpoint->host;
     at->advertised_port = endpoint->port;
@@ -115,9 +124,12 @@ base::Result<void> add_admin_listeners(BrokerConfig& config) {
   for (const std::string& item : split_list(config.settings.text("weir.admin.listeners").value_or(""))) {
     auto endpoint = parse_endpoint(item);
     if (!endpoint) return base::with_context("weir.admin.listeners", endpoint.error());
-    if (endpoint->scheme != "http") return fail(ErrorKind::invalid, fmt::format("weir.admin.listeners: '{}': write it as http://HOST:PORT", item));
+    if (endpoint->scheme != "http")
+      return fail(ErrorKind::invalid, fmt::format("weir.admin.listeners: '{}': write it as http://HOST:PORT", item));
     if (!is_loopback(endpoint->host) && !config.settings.boolean("weir.insecure")) {
-      return fail(ErrorKind::invalid, fmt::format("weir.admin.listeners: {} is open to other hosts. Bind it to 127.0.0.1 or set weir.insecure=true", item));
+      return fail(
+          ErrorKind::invalid,
+          fmt::format("weir.admin.listeners: {} is open to other hosts. Bind it to 127.0.0.1 or set weir.insecure=true", item));
     }
     config.admin_listeners.push_back({.host = endpoint->host, .port = endpoint->port});
   }
@@ -132,16 +144,21 @@ base::Result<void> add_tls(BrokerConfig& config) {
     tls.key_file = config.settings.text("ssl.keystore.key").value_or(*certificate);
     tls.trust_file = config.settings.text("ssl.truststore.location").value_or("");
     const std::string auth = config.settings.text("ssl.client.auth").value_or("none");
-    tls.client_auth = auth == "required" ? ClientAuth::required : auth == "requested" ? ClientAuth::requested : ClientAuth::none;
+    tls.client_auth = auth == "required"    ? ClientAuth::required
+                      : auth == "requested" ? ClientAuth::requested
+                                            : ClientAuth::none;
     if (tls.client_auth != ClientAuth::none && tls.trust_file.empty()) {
-      return fail(ErrorKind::invalid, fmt::format("ssl.client.auth={} needs ssl.truststore.location: a PEM file with the authorities", auth));
+      return fail(ErrorKind::invalid,
+                  fmt::format("ssl.client.auth={} needs ssl.truststore.location: a PEM file with the authorities", auth));
     }
     config.tls = std::move(tls);
   }
   for (const ListenerConfig& listener : config.listeners) {
     if (listener.protocol == SecurityProtocol::ssl && !config.tls) {
-      return fail(ErrorKind::invalid, fmt::format("the listener {} is SSL: set ssl.keystore.location to a PEM file with the certificate "
-                                                  "chain and the private key", listener.name));
+      return fail(ErrorKind::invalid,
+                  fmt::format("the listener {} is SSL: set ssl.keystore.location to a PEM file with the certificate "
+                              "chain and the private key",
+                              listener.name));
     }
   }
   return {};
@@ -153,7 +170,8 @@ base::Result<void> add_wal(BrokerConfig& config) {
   const auto url = config.settings.text("weir.wal");
   if (!url) return {};
   constexpr std::string_view scheme = "file://";
-  if (!url->starts_with(scheme)) return fail(ErrorKind::invalid, fmt::format("weir.wal: '{}': write it as file:///DIR?size=1GiB", *url));
+  if (!url->starts_with(scheme))
+    return fail(ErrorKind::invalid, fmt::format("weir.wal: '{}': write it as file:///DIR?size=1GiB", *url));
   std::string_view rest = std::string_view(*url).substr(scheme.size());
   const std::size_t question = std::min(rest.find('?'), rest.size());
   config.wal.directory = std::string(rest.substr(0, question));
@@ -166,10 +184,12 @@ base::Result<void> add_wal(BrokerConfig& config) {
     if (item.starts_with("size=")) {
       auto size = parse_size(item.substr(5));
       if (!size) return base::with_context("weir.wal: size", size.error());
-      if (*size < wal_bytes_min) return fail(ErrorKind::invalid, fmt::format("weir.wal: size={} is below 64MiB", item.substr(5)));
+      if (*size < wal_bytes_min)
+        return fail(ErrorKind::invalid, fmt::format("weir.wal: size={} is below 64MiB", item.substr(5)));
       config.wal.size_bytes = *size;
     } else if (item == "sharing=shared") {
-      return fail(ErrorKind::invalid, "weir.wal: sharing=shared needs a fleet, which this version does not run; use sharing=private");
+      return fail(ErrorKind::invalid,
+                  "weir.wal: sharing=shared needs a fleet, which this version does not run; use sharing=private");
     } else if (item != "sharing=private") {
       return fail(ErrorKind::invalid, fmt::format("weir.wal: unknown parameter '{}': size and sharing are known", item));
     }
@@ -222,15 +242,17 @@ base::Result<BrokerConfig> make_broker_config(Settings settings) {
 }
 
 std::string settings_page() {
-  std::string page = "# Settings\n\nMade from the declarations in `src/config` by `weir settings-page`; the tests compare it.\n";
+  std::string page =
+      "# Settings\n\nMade from the declarations in `src/config` by `weir settings-page`; the tests compare it.\n";
   const auto section = [&](std::string_view title, std::span<const Declaration> table, Use use) {
     page += fmt::format("\n## {}\n\n| name | type | default | |\n|---|---|---|---|\n", title);
     for (const Declaration& d : table) {
       if (d.use != use) continue;
       std::string text(d.documentation);
       if (!d.values.empty()) text += fmt::format(" One of: {}.", d.values);
-      page += fmt::format("| `{}` | {} | {} | {} |\n", d.name, to_string(d.type),
-                          d.default_value ? (d.default_value->empty() ? "empty" : fmt::format("`{}`", *d.default_value)) : "none", text);
+      page += fmt::format(
+          "| `{}` | {} | {} | {} |\n", d.name, to_string(d.type),
+          d.default_value ? (d.default_value->empty() ? "empty" : fmt::format("`{}`", *d.default_value)) : "none", text);
     }
   };
   section("Broker: in effect", broker_declarations(), Use::implemented);

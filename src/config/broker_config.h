@@ -17,11 +17,11 @@ namespace weir::config {
 enum class SecurityProtocol : std::uint8_t { plaintext, ssl };
 
 struct ListenerConfig {
-  std::string name;      ///< upper case
-  std::string host;      ///< empty: all interfaces
+  std::string name;  ///< upper case
+  std::string host;  ///< empty: all interfaces
   std::uint16_t port = 0;
   SecurityProtocol protocol = SecurityProtocol::plaintext;
-  std::string advertised_host;  ///< empty: the address that the client connected to
+  std::string advertised_host;        ///< empty: the address that the client connected to
   std::uint16_t advertised_port = 0;  ///< 0: the bound port
 };
 
@@ -62,16 +62,17 @@ struct BrokerConfig {
   std::int64_t garbage_delay_ms = 0;
   std::int64_t shutdown_timeout_ms = 0;
   std::optional<std::uint32_t> shard_count;
-  std::string wal_io;        ///< auto, io_uring, pwritev2
+  std::string wal_io;  ///< auto, io_uring, pwritev2
   std::string log_level;
   bool log_json = false;
-  Settings settings;         ///< as given, for DescribeConfigs and for what is read by name
+  Settings settings;  ///< as given, for DescribeConfigs and for what is read by name
 };
 
 [[nodiscard]] base::Result<BrokerConfig> make_broker_config(Settings settings);
 
 /// A topic's settings in effect. `explicit_values` must have been checked with check_topic_values().
-[[nodiscard]] model::TopicConfig make_topic_config(const std::map<std::string, std::string>& explicit_values, const Settings& broker);
+[[nodiscard]] model::TopicConfig make_topic_config(const std::map<std::string, std::string>& explicit_values,
+                                                   const Settings& broker);
 /// Unknown names and malformed values: the first error, in words for the client.
 [[nodiscard]] base::Result<void> check_topic_values(const std::map<std::string, std::string>& values);
 /// The value in effect of one topic setting and where it comes from, for DescribeConfigs.
@@ -79,8 +80,8 @@ struct EffectiveValue {
   std::optional<std::string> value;
   enum class Source : std::uint8_t { topic, static_broker, default_value } source = Source::default_value;
 };
-[[nodiscard]] EffectiveValue topic_value(const Declaration& declaration, const std::map<std::string, std::string>& explicit_values,
-                                         const Settings& broker);
+[[nodiscard]] EffectiveValue topic_value(const Declaration& declaration,
+                                         const std::map<std::string, std::string>& explicit_values, const Settings& broker);
 
 /// docs/settings.md, from the declarations.
 [[nodiscard]] std::string settings_page();

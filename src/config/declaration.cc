@@ -14,8 +14,8 @@ using base::ErrorKind;
 using base::fail;
 
 const Declaration* find(std::span<const Declaration> table, std::string_view name) {
-  const auto at = std::lower_bound(table.begin(), table.end(), name,
-                                   [](const Declaration& d, std::string_view n) { return d.name < n; });
+  const auto at =
+      std::lower_bound(table.begin(), table.end(), name, [](const Declaration& d, std::string_view n) { return d.name < n; });
   return at != table.end() && at->name == name ? &*at : nullptr;
 }
 
@@ -100,7 +100,8 @@ std::string_view nearest_name(std::span<const Declaration> declarations, std::st
 base::Result<void> check_value(const Declaration& declaration, std::string_view value) {
   switch (declaration.type) {
     case Type::boolean:
-      if (value != "true" && value != "false") return fail(ErrorKind::invalid, fmt::format("'{}' is neither true nor false", value));
+      if (value != "true" && value != "false")
+        return fail(ErrorKind::invalid, fmt::format("'{}' is neither true nor false", value));
       return {};
     case Type::int16:
     case Type::int32:

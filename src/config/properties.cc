@@ -64,7 +64,8 @@ base::Result<std::string> unescape(std::string_view text) {
     if (c == 'u') {
       std::uint32_t code = 0;
       for (int digit = 0; digit < 4; ++digit) {
-        const std::size_t value = ++i < text.size() ? std::string_view("0123456789abcdef").find(static_cast<char>(text[i] | 0x20)) : 99;
+        const std::size_t value =
+            ++i < text.size() ? std::string_view("0123456789abcdef").find(static_cast<char>(text[i] | 0x20)) : 99;
         if (value > 15) return fail(ErrorKind::invalid, "\\u needs four hexadecimal digits");
         code = code * 16 + static_cast<std::uint32_t>(value);
       }
@@ -80,13 +81,15 @@ base::Result<std::string> unescape(std::string_view text) {
 
 base::Result<std::vector<Property>> parse_properties(std::string_view text, std::string_view file_name) {
   if (text.size() > properties_bytes_max) {
-    return fail(ErrorKind::invalid, fmt::format("{} is larger than {} bytes: it is not a properties file", file_name, properties_bytes_max));
+    return fail(ErrorKind::invalid,
+                fmt::format("{} is larger than {} bytes: it is not a properties file", file_name, properties_bytes_max));
   }
   std::vector<Property> properties;
   for (const LogicalLine& line : logical_lines(text)) {
     const std::string origin = fmt::format("{}:{}", file_name, line.number);
     std::size_t key_end = 0;
-    while (key_end < line.text.size() && line.text[key_end] != '=' && line.text[key_end] != ':' && !is_blank(line.text[key_end])) {
+    while (key_end < line.text.size() && line.text[key_end] != '=' && line.text[key_end] != ':' &&
+           !is_blank(line.text[key_end])) {
       key_end += line.text[key_end] == '\\' ? 2 : 1;
     }
     key_end = std::min(key_end, line.text.size());

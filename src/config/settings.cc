@@ -14,10 +14,23 @@ using base::fail;
 
 namespace {
 
-constexpr std::array<std::string_view, 17> script_variables = {
-    "KAFKA_CLUSTER_ID", "KAFKA_DEBUG", "KAFKA_GC_LOG_OPTS", "KAFKA_HEAP_OPTS", "KAFKA_HOME", "KAFKA_JMX_OPTS", "KAFKA_JMX_PORT",
-    "KAFKA_JVM_PERFORMANCE_OPTS", "KAFKA_LOG4J_CMD_OPTS", "KAFKA_LOG4J_OPTS", "KAFKA_MODE", "KAFKA_OPTS",
-    "KAFKA_PROCESS_NAME", "KAFKA_TOOLS_LOG4J_LOGLEVEL", "KAFKA_VERSION", "KAFKA_DIR", "KAFKA_JVM"};
+constexpr std::array<std::string_view, 17> script_variables = {"KAFKA_CLUSTER_ID",
+                                                               "KAFKA_DEBUG",
+                                                               "KAFKA_GC_LOG_OPTS",
+                                                               "KAFKA_HEAP_OPTS",
+                                                               "KAFKA_HOME",
+                                                               "KAFKA_JMX_OPTS",
+                                                               "KAFKA_JMX_PORT",
+                                                               "KAFKA_JVM_PERFORMANCE_OPTS",
+                                                               "KAFKA_LOG4J_CMD_OPTS",
+                                                               "KAFKA_LOG4J_OPTS",
+                                                               "KAFKA_MODE",
+                                                               "KAFKA_OPTS",
+                                                               "KAFKA_PROCESS_NAME",
+                                                               "KAFKA_TOOLS_LOG4J_LOGLEVEL",
+                                                               "KAFKA_VERSION",
+                                                               "KAFKA_DIR",
+                                                               "KAFKA_JVM"};
 
 base::Result<std::pair<std::uint64_t, std::string_view>> number_and_unit(std::string_view text) {
   std::uint64_t number = 0;
@@ -63,7 +76,8 @@ base::Result<Property> parse_override(std::string_view text) {
   if (equals == std::string_view::npos || equals == 0) {
     return fail(ErrorKind::invalid, fmt::format("--override {}: write it as KEY=VALUE", text));
   }
-  return Property{.name = std::string(text.substr(0, equals)), .value = std::string(text.substr(equals + 1)), .origin = "--override"};
+  return Property{
+      .name = std::string(text.substr(0, equals)), .value = std::string(text.substr(equals + 1)), .origin = "--override"};
 }
 
 base::Result<Settings> Settings::from(const std::vector<Property>& properties) {
@@ -116,7 +130,8 @@ std::vector<std::string> Settings::warnings() const {
   std::vector<std::string> lines;
   for (const auto& [name, property] : given_) {
     const Declaration* declaration = find_broker_setting(name);
-    if (declaration->use == Use::inert) lines.push_back(fmt::format("{} ({}): {}", name, property.origin, declaration->documentation));
+    if (declaration->use == Use::inert)
+      lines.push_back(fmt::format("{} ({}): {}", name, property.origin, declaration->documentation));
   }
   return lines;
 }

@@ -1,10 +1,10 @@
 #include "config/settings.h"
 
-#include <gtest/gtest.h>
-
 #include <fstream>
 #include <set>
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 #include "config/broker_config.h"
 
@@ -50,18 +50,21 @@ TEST(Declarations, TheSettingsPageIsUpToDate) {
 TEST(Properties, ReadsWhatJavaReads) {
   const auto properties = parse_properties(
       "# comment\n! also one\n\nnode.id=3\n  num.partitions : 4 \nlisteners\\ x=a\\tb\nbroker.rack = zone\\u002da\n"
-      "listeners=PLAINTEXT://:9092,\\\n    SSL://:9093\r\nempty=\nblank value here\n", "f");
+      "listeners=PLAINTEXT://:9092,\\\n    SSL://:9093\r\nempty=\nblank value here\n",
+      "f");
   ASSERT_TRUE(properties.has_value());
   std::vector<std::string> seen;
   for (const Property& p : *properties) seen.push_back(p.name + "|" + p.value + "|" + p.origin);
-  EXPECT_EQ(seen, (std::vector<std::string>{"node.id|3|f:4", "num.partitions|4|f:5", "listeners x|a\tb|f:6", "broker.rack|zone-a|f:7",
-                                            "listeners|PLAINTEXT://:9092,SSL://:9093|f:8", "empty||f:10", "blank|value here|f:11"}));
+  EXPECT_EQ(seen,
+            (std::vector<std::string>{"node.id|3|f:4", "num.partitions|4|f:5", "listeners x|a\tb|f:6", "broker.rack|zone-a|f:7",
+                                      "listeners|PLAINTEXT://:9092,SSL://:9093|f:8", "empty||f:10", "blank|value here|f:11"}));
   EXPECT_FALSE(parse_properties("a=\\u12", "f").has_value());
   EXPECT_FALSE(parse_properties("=x", "f").has_value());
 }
 
 TEST(Environment, FollowsKafkasSpelling) {
-  const auto properties = from_environment({{"KAFKA_NUM_PARTITIONS", "3"}, {"KAFKA_A__B___C", "x"}, {"KAFKA_HEAP_OPTS", "-Xmx1g"}, {"PATH", "/"}});
+  const auto properties =
+      from_environment({{"KAFKA_NUM_PARTITIONS", "3"}, {"KAFKA_A__B___C", "x"}, {"KAFKA_HEAP_OPTS", "-Xmx1g"}, {"PATH", "/"}});
   ASSERT_EQ(properties.size(), 2U);
   EXPECT_EQ(properties[0].name, "a_b-c");
   EXPECT_EQ(properties[1].name, "num.partitions");
@@ -69,10 +72,12 @@ TEST(Environment, FollowsKafkasSpelling) {
 
 TEST(SettingsFrom, LaterSourcesWinAndErrorsNamePlaceReasonAndNearestName) {
   EXPECT_EQ(settings_of({{"num.partitions", "3", "f:1"}, {"num.partitions", "5", "--override"}}).integer("num.partitions"), 5);
-  EXPECT_EQ(error_of({{"num.partition", "3", "f:7"}}), "f:7: there is no setting 'num.partition'; did you mean 'num.partitions'?");
+  EXPECT_EQ(error_of({{"num.partition", "3", "f:7"}}),
+            "f:7: there is no setting 'num.partition'; did you mean 'num.partitions'?");
   EXPECT_EQ(error_of({{"num.partitions", "0", "f:2"}}), "f:2: num.partitions: 0 is too small: at least 1");
   EXPECT_EQ(error_of({{"num.partitions", "x", "f:2"}}), "f:2: num.partitions: 'x' is not a whole number");
-  EXPECT_EQ(error_of({{"num.partitions", "2147483648", "f:2"}}), "f:2: num.partitions: 2147483648 is too large: at most 2147483647");
+  EXPECT_EQ(error_of({{"num.partitions", "2147483648", "f:2"}}),
+            "f:2: num.partitions: 2147483648 is too large: at most 2147483647");
   EXPECT_EQ(error_of({{"delete.topic.enable", "yes", "f:2"}}), "f:2: delete.topic.enable: 'yes' is neither true nor false");
   EXPECT_NE(error_of({{"authorizer.class.name", "x", "f:2"}}).find("Remove the line"), std::string::npos);
 }
@@ -124,7 +129,8 @@ TEST(BrokerConfig, ListenersAreCheckedAgainstEachOtherAndAgainstTheWorld) {
 
 TEST(TopicConfig, OwnValuesComeBeforeTheBrokers) {
   const Settings broker = settings_of({{"log.retention.hours", "2", "x"}, {"message.max.bytes", "5000", "x"}});
-  const model::TopicConfig config = make_topic_config({{"max.message.bytes", "7000"}, {"cleanup.policy", "compact,delete"}}, broker);
+  const model::TopicConfig config =
+      make_topic_config({{"max.message.bytes", "7000"}, {"cleanup.policy", "compact,delete"}}, broker);
   EXPECT_EQ(config.max_message_bytes, 7000);
   EXPECT_EQ(config.retention_ms, 2 * 3600 * 1000);
   EXPECT_TRUE(config.cleanup_compact);

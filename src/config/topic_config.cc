@@ -1,7 +1,7 @@
 // config/topic_config.cc: from named topic values over the broker's settings to model::TopicConfig.
-#include <fmt/core.h>
-
 #include <charconv>
+
+#include <fmt/core.h>
 
 #include "base/ensure.h"
 #include "config/broker_config.h"
@@ -55,7 +55,8 @@ EffectiveValue topic_value(const Declaration& declaration, const std::map<std::s
     return {.value = at->second, .source = EffectiveValue::Source::topic};
   }
   if (!declaration.broker_name.empty() && broker_value_is_set(broker, declaration.broker_name)) {
-    const auto value = declaration.broker_name == "log.retention.ms" ? broker_retention_ms(broker) : broker.text(declaration.broker_name);
+    const auto value =
+        declaration.broker_name == "log.retention.ms" ? broker_retention_ms(broker) : broker.text(declaration.broker_name);
     return {.value = value, .source = EffectiveValue::Source::static_broker};
   }
   if (!declaration.default_value) return {};
@@ -71,7 +72,8 @@ base::Result<void> check_topic_values(const std::map<std::string, std::string>& 
                                                   near.empty() ? "" : fmt::format(" (did you mean {}?)", near)));
     }
     if (auto checked = check_value(*declaration, value); !checked) {
-      return fail(ErrorKind::invalid, fmt::format("Invalid value {} for configuration {}: {}", value, name, checked.error().text));
+      return fail(ErrorKind::invalid,
+                  fmt::format("Invalid value {} for configuration {}: {}", value, name, checked.error().text));
     }
   }
   return {};

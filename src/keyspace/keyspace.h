@@ -23,11 +23,11 @@
 
 namespace weir::keyspace {
 
-inline constexpr std::size_t txn_operations_max = 128;      ///< compares + operations
+inline constexpr std::size_t txn_operations_max = 128;  ///< compares + operations
 inline constexpr std::size_t value_bytes_max = 1024 * 1024;
 inline constexpr std::size_t key_bytes_max = 1024;
 inline constexpr std::size_t range_page_max = 1000;
-inline constexpr std::size_t range_pages_max = 100'000;     ///< of one range_all()
+inline constexpr std::size_t range_pages_max = 100'000;  ///< of one range_all()
 
 using Revision = std::int64_t;
 
@@ -53,13 +53,13 @@ struct Operation {
 };
 
 struct Txn {
-  std::vector<Compare> compares;  ///< all must hold
+  std::vector<Compare> compares;      ///< all must hold
   std::vector<Operation> operations;  ///< applied together; a key occurs at most once
 };
 
 struct TxnResult {
-  bool succeeded = false;       ///< the compares held and the operations are applied, durably
-  Revision revision = 0;        ///< of this txn when it succeeded, otherwise the revision at which the compares were judged
+  bool succeeded = false;  ///< the compares held and the operations are applied, durably
+  Revision revision = 0;   ///< of this txn when it succeeded, otherwise the revision at which the compares were judged
 };
 
 struct RangeResult {
@@ -69,7 +69,7 @@ struct RangeResult {
 };
 
 struct WatchEvent {
-  KeyValue entry;       ///< for an erase: value empty, mod_revision = the erasing txn
+  KeyValue entry;  ///< for an erase: value empty, mod_revision = the erasing txn
   bool erased = false;
 };
 

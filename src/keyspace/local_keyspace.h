@@ -81,7 +81,7 @@ class LocalKeyspace final : public Keyspace {
   runtime::Scope scope_;
   bool writing_ = false;
   bool stopped_ = false;
-  bool broken_ = false;            ///< an append failed and the journal is not reopened yet
+  bool broken_ = false;  ///< an append failed and the journal is not reopened yet
   std::string broken_text_;
   base::MonoTime heal_not_before_{};
   struct Cells;

@@ -62,7 +62,8 @@ class LocalKeyspaceTest : public ::testing::Test {
     co_await keyspace->stop();
     co_return true;
   }
-  base::Result<TxnResult> put(const std::string& key, const std::string& value, base::Duration patience = std::chrono::seconds(60)) {
+  base::Result<TxnResult> put(const std::string& key, const std::string& value,
+                              base::Duration patience = std::chrono::seconds(60)) {
     return manual.run(keyspace.txn({.compares = {}, .operations = {Operation::put(key, value)}}, manual.now() + patience));
   }
   std::string value(const std::string& key) {
@@ -76,7 +77,8 @@ class LocalKeyspaceTest : public ::testing::Test {
 };
 
 runtime::Task<void> put_and_count(LocalKeyspace* keyspace, std::string key, int* succeeded) {
-  auto result = co_await keyspace->txn({.compares = {}, .operations = {Operation::put(std::move(key), "v")}}, base::MonoTime::max());
+  auto result =
+      co_await keyspace->txn({.compares = {}, .operations = {Operation::put(std::move(key), "v")}}, base::MonoTime::max());
   if (result && result->succeeded) ++*succeeded;
 }
 runtime::Task<bool> put_many(LocalKeyspace* keyspace, int count, int* succeeded) {

@@ -19,7 +19,9 @@ class MemoryHarness {
   }
   Keyspace& keyspace() { return *keyspace_; }
   template <class T>
-  T run(runtime::Task<T> task) { return manual_.run(std::move(task), runtime::ShardId(Caller)); }
+  T run(runtime::Task<T> task) {
+    return manual_.run(std::move(task), runtime::ShardId(Caller));
+  }
   base::MonoTime deadline() { return manual_.now() + std::chrono::seconds(5); }
   void compact(Revision revision) { run(keyspace_->compact(revision)); }
 

@@ -1,8 +1,8 @@
 #include "keyspace/open.h"
 
-#include <fmt/core.h>
-
 #include <utility>
+
+#include <fmt/core.h>
 
 #include "keyspace/rocksdb.h"
 
@@ -19,11 +19,13 @@ base::Result<Location> parse_keyspace_url(std::string_view url) {
   }
   if (scheme != "file") {
     return fail(ErrorKind::invalid, fmt::format("keyspace URL '{}': the scheme '{}' is not known; this version has "
-                                                "file:///DIRECTORY", url, scheme));
+                                                "file:///DIRECTORY",
+                                                url, scheme));
   }
   const std::string_view rest = url.substr(colon + 1);
   if (!rest.starts_with("///")) {
-    return fail(ErrorKind::invalid, fmt::format("keyspace URL '{}': it takes an absolute path and no host: file:///DIRECTORY", url));
+    return fail(ErrorKind::invalid,
+                fmt::format("keyspace URL '{}': it takes an absolute path and no host: file:///DIRECTORY", url));
   }
   std::string_view path = rest.substr(2);
   if (path.find_first_of("?#%") != std::string_view::npos || path.find('\0') != std::string_view::npos) {
@@ -36,7 +38,8 @@ base::Result<Location> parse_keyspace_url(std::string_view url) {
 
 runtime::Task<base::Result<std::unique_ptr<Keyspace>>> open_keyspace(runtime::Runtime& runtime, std::string url) {
   WEIR_CO_TRY_ASSIGN(Location location, parse_keyspace_url(url));
-  WEIR_CO_TRY_ASSIGN(std::unique_ptr<Keyspace> keyspace, co_await open_rocksdb_keyspace(runtime, std::move(location.directory)));
+  WEIR_CO_TRY_ASSIGN(std::unique_ptr<Keyspace> keyspace,
+                     co_await open_rocksdb_keyspace(runtime, std::move(location.directory)));
   co_return keyspace;
 }
 

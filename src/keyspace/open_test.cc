@@ -12,10 +12,10 @@ TEST(KeyspaceUrl, AcceptsAbsoluteDirectories) {
 }
 
 TEST(KeyspaceUrl, RefusesTheRestAndSaysWhy) {
-  for (const std::string& bad : {std::string(), std::string("/var/lib/weir"), std::string("file:"), std::string("file:relative"),
-                                 std::string("file://host/path"), std::string("file:///"), std::string("file:////"),
-                                 std::string("etcd://a:2379"), std::string("file:///a?b"), std::string("file:///a%20b"),
-                                 std::string(":///x"), std::string("file:///a\0b", 11)}) {
+  for (const std::string& bad :
+       {std::string(), std::string("/var/lib/weir"), std::string("file:"), std::string("file:relative"),
+        std::string("file://host/path"), std::string("file:///"), std::string("file:////"), std::string("etcd://a:2379"),
+        std::string("file:///a?b"), std::string("file:///a%20b"), std::string(":///x"), std::string("file:///a\0b", 11)}) {
     const auto parsed = parse_keyspace_url(bad);
     ASSERT_FALSE(parsed.has_value()) << bad;
     EXPECT_EQ(parsed.kind(), base::ErrorKind::invalid) << bad;

@@ -1,10 +1,10 @@
 #include "keyspace/rocksdb.h"
 
+#include <utility>
+
 #include <fmt/core.h>
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
-
-#include <utility>
 
 #include "base/ensure.h"
 #include "bytes/crc32c.h"
@@ -37,7 +37,8 @@ std::string stored_value(std::string_view stored_key, Revision revision, std::st
 }
 
 base::Result<core::Entry> read_stored(std::string_view stored_key, std::string_view stored) {
-  if (stored.size() < stored_overhead_bytes) return fail(ErrorKind::corrupt, fmt::format("keyspace entry {}: too short", stored_key));
+  if (stored.size() < stored_overhead_bytes)
+    return fail(ErrorKind::corrupt, fmt::format("keyspace entry {}: too short", stored_key));
   const bytes::Bytes body = bytes::as_bytes(stored.substr(0, stored.size() - sizeof(std::uint32_t)));
   const auto stated = bytes::load_le<std::uint32_t>(body.data() + body.size());
   if (bytes::crc32c(body, bytes::crc32c(bytes::as_bytes(stored_key))) != stated) {
@@ -47,7 +48,8 @@ base::Result<core::Entry> read_stored(std::string_view stored_key, std::string_v
     return fail(ErrorKind::invalid, fmt::format("keyspace entry {} has storage version {}, this binary reads {}", stored_key,
                                                 static_cast<unsigned>(body[0]), stored_version));
   }
-  return core::Entry{.value = std::string(bytes::as_text(body.subspan(9))), .mod_revision = bytes::load_le<Revision>(body.data() + 1)};
+  return core::Entry{.value = std::string(bytes::as_text(body.subspan(9))),
+                     .mod_revision = bytes::load_le<Revision>(body.data() + 1)};
 }
 
 /// The database and what keeps its directory ours; touched by one pool thread at a time.
@@ -92,9 +94,7 @@ base::Result<core::MapState> read_all(rocksdb::DB& db) {
 
 base::Result<Opened> open_blocking(Handle& handle) {
   handle.db.reset();
-  if (handle.locked == nullptr) {
-    WEIR_TRY_ASSIGN(handle.locked, RocksdbDirectory::lock(handle.directory));
-  }
+  if (handle.locked == nullptr) { WEIR_TRY_ASSIGN(handle.locked, RocksdbDirectory::lock(handle.directory)); }
   Opened opened;
   WEIR_TRY_ASSIGN(opened.notes, handle.locked->check());
   rocksdb::DB* db = nullptr;
@@ -112,7 +112,8 @@ base::Result<void> write_blocking(Handle& handle, const Journal::Changes& change
   for (const auto& [key, entry] : changes) {
     if (!status.ok()) break;
     const std::string stored_key = entry_mark + key;
-    status = entry ? batch.Put(stored_key, stored_value(stored_key, entry->mod_revision, entry->value)) : batch.Delete(stored_key);
+    status =
+        entry ? batch.Put(stored_key, stored_value(stored_key, entry->mod_revision, entry->value)) : batch.Delete(stored_key);
   }
   rocksdb::WriteOptions options;
   options.sync = true;
@@ -156,7 +157,8 @@ class RocksdbJournal final : public Journal {
 
 }  // namespace
 
-runtime::Task<base::Result<std::unique_ptr<LocalKeyspace>>> open_rocksdb_keyspace(runtime::Runtime& runtime, std::string directory) {
+runtime::Task<base::Result<std::unique_ptr<LocalKeyspace>>> open_rocksdb_keyspace(runtime::Runtime& runtime,
+                                                                                  std::string directory) {
   auto handle = std::make_shared<Handle>();
   handle->directory = directory;
   handle->log = runtime.log;

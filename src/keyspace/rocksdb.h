@@ -21,6 +21,7 @@ inline constexpr std::size_t write_buffer_bytes = 1024 * 1024;
 inline constexpr std::uint64_t log_bytes_max = 4 * 1024 * 1024;
 
 /// Opens or creates the keyspace in `directory` (absolute). Runs on the current reactor, which becomes its home.
-runtime::Task<base::Result<std::unique_ptr<LocalKeyspace>>> open_rocksdb_keyspace(runtime::Runtime& runtime, std::string directory);
+runtime::Task<base::Result<std::unique_ptr<LocalKeyspace>>> open_rocksdb_keyspace(runtime::Runtime& runtime,
+                                                                                  std::string directory);
 
 }  // namespace weir::keyspace

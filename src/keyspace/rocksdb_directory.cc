@@ -1,12 +1,12 @@
 #include "keyspace/rocksdb_directory.h"
 
-#include <fmt/core.h>
-#include <rocksdb/env.h>
-
 #include <algorithm>
 #include <charconv>
 #include <optional>
 #include <utility>
+
+#include <fmt/core.h>
+#include <rocksdb/env.h>
 
 #include "keyspace/core/rocksdb_log.h"
 #include "keyspace/rocksdb_status.h"
@@ -52,7 +52,8 @@ base::Result<std::string> read_whole(rocksdb::Env& env, const std::string& path)
 }
 
 // The whole part is written anew and renamed over the file: a crash leaves the old file or the new one.
-base::Result<void> replace_synced(rocksdb::Env& env, const std::string& path, const std::string& scratch, rocksdb::Slice content) {
+base::Result<void> replace_synced(rocksdb::Env& env, const std::string& path, const std::string& scratch,
+                                  rocksdb::Slice content) {
   auto done = rocksdb::WriteStringToFile(&env, content, scratch, true);
   if (done.ok()) done = env.RenameFile(scratch, path);
   std::unique_ptr<rocksdb::Directory> directory;
@@ -92,7 +93,8 @@ class LockedDirectory final : public RocksdbDirectory {
 base::Result<std::vector<DirectoryNote>> LockedDirectory::check() {
   std::vector<DirectoryNote> notes;
   std::vector<std::string> names;
-  if (const auto listed = env_.GetChildren(database_, &names); !listed.ok()) return rocksdb_error("listing " + database_, listed);
+  if (const auto listed = env_.GetChildren(database_, &names); !listed.ok())
+    return rocksdb_error("listing " + database_, listed);
   std::ranges::sort(names);
   if (std::ranges::find(names, "CURRENT") == names.end()) {
     WEIR_TRY(check_without_current(names));
@@ -128,8 +130,10 @@ base::Result<void> LockedDirectory::check_log(const std::string& name, bool newe
   WEIR_TRY_ASSIGN(const std::string content, read_whole(env_, path));
   const core::LogScan scan = core::scan_rocksdb_log(bytes::as_bytes(content));
   if (scan.damaged()) {
-    return fail(ErrorKind::corrupt, fmt::format("{} is damaged behind byte {}: a later record at byte {} shows that what is lost "
-                                                "there was durable", path, scan.whole_bytes, *scan.record_behind_damage));
+    return fail(ErrorKind::corrupt,
+                fmt::format("{} is damaged behind byte {}: a later record at byte {} shows that what is lost "
+                            "there was durable",
+                            path, scan.whole_bytes, *scan.record_behind_damage));
   }
   if (!scan.torn()) return {};
   if (!newest) {
@@ -150,7 +154,8 @@ base::Result<std::unique_ptr<RocksdbDirectory>> RocksdbDirectory::lock(const std
   rocksdb::FileLock* lock = nullptr;
   if (const auto locked = env.LockFile(directory + "/weir.lock", &lock); !locked.ok()) {
     if (locked.ToString().find("lock") == std::string::npos) return rocksdb_error("locking " + directory, locked);
-    return fail(ErrorKind::exists, fmt::format("the keyspace in {} is used by another process ({})", directory, locked.ToString()));
+    return fail(ErrorKind::exists,
+                fmt::format("the keyspace in {} is used by another process ({})", directory, locked.ToString()));
   }
   return std::make_unique<LockedDirectory>(env, database, lock);
 }

@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ENSURE(!scan.record_behind_damage || (*scan.record_behind_damage >= scan.whole_bytes && *scan.record_behind_damage < size),
          "a record at byte {} of {}", *scan.record_behind_damage, size);
   const LogScan again = weir::keyspace::core::scan_rocksdb_log(file.first(scan.whole_bytes));
-  ENSURE(!again.torn() && !again.damaged() && again.record_count == scan.record_count, "{} records became {}", scan.record_count,
-         again.record_count);
+  ENSURE(!again.torn() && !again.damaged() && again.record_count == scan.record_count, "{} records became {}",
+         scan.record_count, again.record_count);
   return 0;
 }

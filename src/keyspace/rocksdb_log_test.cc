@@ -1,9 +1,9 @@
 #include "keyspace/core/rocksdb_log.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "bytes/crc32c.h"
 #include "bytes/pack.h"

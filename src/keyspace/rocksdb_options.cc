@@ -1,10 +1,10 @@
 #include "keyspace/rocksdb_options.h"
 
-#include <rocksdb/env.h>
-#include <rocksdb/table.h>
-
 #include <cstdarg>
 #include <cstdio>
+
+#include <rocksdb/env.h>
+#include <rocksdb/table.h>
 
 #include "keyspace/rocksdb.h"
 

@@ -1,10 +1,10 @@
 // keyspace/rocksdb_status.h: RocksDB's Status as weir's Error. Included by rocksdb*.cc only.
 #pragma once
 
+#include <string_view>
+
 #include <fmt/core.h>
 #include <rocksdb/status.h>
-
-#include <string_view>
 
 #include "base/result.h"
 

@@ -1,11 +1,11 @@
 // The keyspace on RocksDB: conformance, and what it makes of a directory that was cut, flipped, robbed or taken.
 #include "keyspace/rocksdb.h"
 
-#include <gmock/gmock.h>
-#include <stdlib.h>
-
 #include <filesystem>
 #include <fstream>
+
+#include <gmock/gmock.h>
+#include <stdlib.h>
 
 #include "keyspace/core/rocksdb_log.h"
 #include "keyspace/revision_check.h"
@@ -55,7 +55,8 @@ class Node {
     manual.drain();
   }
   Revision put(const std::string& key, const std::string& value) {
-    auto result = manual.run(keyspace->txn({.compares = {}, .operations = {Operation::put(key, value)}}, base::MonoTime::max()));
+    auto result =
+        manual.run(keyspace->txn({.compares = {}, .operations = {Operation::put(key, value)}}, base::MonoTime::max()));
     EXPECT_TRUE(result.has_value()) << (result ? "" : result.error().text);
     return result ? result->revision : 0;
   }
@@ -76,7 +77,9 @@ class RocksdbHarness {
   RocksdbHarness() : node_(temporary_.path / "a/b/keyspace") { EXPECT_TRUE(node_.open().has_value()); }
   Keyspace& keyspace() { return *node_.keyspace; }
   template <class T>
-  T run(runtime::Task<T> task) { return node_.manual.run(std::move(task)); }
+  T run(runtime::Task<T> task) {
+    return node_.manual.run(std::move(task));
+  }
   base::MonoTime deadline() { return node_.manual.now() + std::chrono::seconds(5); }
   void compact(Revision revision) { run(node_.keyspace->compact(revision)); }
 
@@ -97,7 +100,8 @@ void write_file(const fs::path& path, const std::string& content) {
 fs::path newest_log(const fs::path& directory) {
   fs::path newest;
   for (const auto& entry : fs::directory_iterator(directory / "rocksdb")) {
-    if (entry.path().extension() == ".log" && (newest.empty() || entry.path().filename() > newest.filename())) newest = entry.path();
+    if (entry.path().extension() == ".log" && (newest.empty() || entry.path().filename() > newest.filename()))
+      newest = entry.path();
   }
   return newest;
 }
@@ -246,10 +250,11 @@ TEST(RocksdbKeyspace, ReopensWithEverything) {
     EXPECT_EQ(node.keyspace->last_known_revision(), last);
     EXPECT_EQ(node.all().size(), static_cast<std::size_t>(run * 200));
     for (int i = 0; i < 200; ++i) last = node.put(fmt::format("r{}/k{}", run, i), std::string(100, 'v'));
-    auto erased = node.manual.run(
-        node.keyspace->txn({.compares = {}, .operations = {Operation::put("gone", ""), Operation::erase("r0/k0x")}}, base::MonoTime::max()));
+    auto erased = node.manual.run(node.keyspace->txn(
+        {.compares = {}, .operations = {Operation::put("gone", ""), Operation::erase("r0/k0x")}}, base::MonoTime::max()));
     ASSERT_TRUE(erased.has_value());
-    erased = node.manual.run(node.keyspace->txn({.compares = {}, .operations = {Operation::erase("gone")}}, base::MonoTime::max()));
+    erased =
+        node.manual.run(node.keyspace->txn({.compares = {}, .operations = {Operation::erase("gone")}}, base::MonoTime::max()));
     ASSERT_TRUE(erased.has_value());
     last = erased->revision;
   }

@@ -86,7 +86,7 @@ struct ReadOutcome {
   std::string message;
   bytes::BufferList batches;  ///< whole batches; the first may begin below the asked offset
   std::uint64_t size_bytes = 0;
-  model::Offset end{-1};             ///< behind the last batch; the asked offset when there is none
+  model::Offset end{-1};  ///< behind the last batch; the asked offset when there is none
   model::Offset high_watermark{-1};
   model::Offset last_stable_offset{-1};
   model::Offset log_start{-1};

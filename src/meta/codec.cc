@@ -52,7 +52,8 @@ base::Result<Unpacker> open(const keyspace::KeyValue& entry) {
   if (version == 0) return corrupt(entry.key, "version 0");
   if (version > value_version) {
     return fail(ErrorKind::invalid, fmt::format("keyspace value of {} has format version {}, this binary reads up to {}: "
-                                                "a newer weir wrote it", entry.key, version, value_version));
+                                                "a newer weir wrote it",
+                                                entry.key, version, value_version));
   }
   return Unpacker(body.subspan(1));
 }
@@ -245,7 +246,8 @@ base::Result<ObjectRecord> decode_object(const keyspace::KeyValue& entry) {
   record.footer_bytes = in.get<std::uint32_t>();
   record.footer_crc = in.get<std::uint32_t>();
   record.created_ms = in.get<std::int64_t>();
-  if (!in.failed() && (record.footer_bytes > record.size_bytes || record.footer_position > record.size_bytes - record.footer_bytes)) {
+  if (!in.failed() &&
+      (record.footer_bytes > record.size_bytes || record.footer_position > record.size_bytes - record.footer_bytes)) {
     return corrupt(entry.key, "a footer outside its object");
   }
   return close(entry, in, std::move(record));

@@ -1,11 +1,11 @@
 // Values of the keyspace against their golden bytes, and against bytes that are cut, flipped or from the future.
 #include "meta/codec.h"
 
-#include <gtest/gtest.h>
-
 #include <fstream>
 #include <functional>
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 #include "bytes/crc32c.h"
 #include "bytes/pack.h"
@@ -60,8 +60,9 @@ ObjectRecord sample_object() {
 
 OwnRecord sample_own() {
   OwnRecord own;
-  own.history = {{.epoch = model::LeaderEpoch(3), .start = model::Offset(0), .session = id<model::SessionId>(1)},
-                 {.epoch = model::LeaderEpoch(2'147'483'647), .start = model::Offset(1LL << 60U), .session = id<model::SessionId>(2)}};
+  own.history = {
+      {.epoch = model::LeaderEpoch(3), .start = model::Offset(0), .session = id<model::SessionId>(1)},
+      {.epoch = model::LeaderEpoch(2'147'483'647), .start = model::Offset(1LL << 60U), .session = id<model::SessionId>(2)}};
   return own;
 }
 
@@ -222,10 +223,12 @@ TEST(KeyspaceV1, KeysSortAsTheirNumbersAndAreReadBack) {
   EXPECT_EQ(object->session, session);
   EXPECT_EQ(object->commit, model::CommitNumber(77));
   const std::string own = keys::own(testing::partition(1, 10));
-  for (const std::string& bad : {own.substr(0, own.size() - 1), own + "0", own + "x", std::string("own/"), std::string("own/x/0000000001")}) {
+  for (const std::string& bad :
+       {own.substr(0, own.size() - 1), own + "0", own + "x", std::string("own/"), std::string("own/x/0000000001")}) {
     EXPECT_FALSE(keys::parse_partition(keys::rest(bad, keys::own_prefix)).has_value()) << bad;
   }
-  EXPECT_FALSE(keys::parse_partition(keys::rest(keys::own_of(id<model::TopicId>(1)) + "4294967295", keys::own_prefix)).has_value());
+  EXPECT_FALSE(
+      keys::parse_partition(keys::rest(keys::own_of(id<model::TopicId>(1)) + "4294967295", keys::own_prefix)).has_value());
 }
 
 }  // namespace

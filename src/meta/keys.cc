@@ -1,9 +1,9 @@
 #include "meta/keys.h"
 
-#include <fmt/core.h>
-
 #include <charconv>
 #include <limits>
+
+#include <fmt/core.h>
 
 namespace weir::meta::keys {
 namespace {

@@ -45,7 +45,7 @@ struct TopicRecord {
   std::map<std::string, std::string> configs;          ///< what was set explicitly
   base::WallMs created_ms = 0;
   bool internal = false;
-  keyspace::Revision revision = 0;                     ///< of its key; not stored in the value
+  keyspace::Revision revision = 0;  ///< of its key; not stored in the value
 };
 
 enum class SessionState : std::uint8_t { live = 1, sealing = 2, sealed = 3 };
@@ -82,13 +82,13 @@ struct ObjectRecord {
   model::SessionId session;
   model::CommitNumber commit;
   model::ObjectId id;
-  std::string key;                    ///< in the store
+  std::string key;  ///< in the store
   std::uint64_t size_bytes = 0;
   std::uint64_t footer_position = 0;
   std::uint32_t footer_bytes = 0;
   std::uint32_t footer_crc = 0;
   base::WallMs created_ms = 0;
-  keyspace::Revision revision = 0;    ///< 0 before it is committed
+  keyspace::Revision revision = 0;  ///< 0 before it is committed
 };
 
 /// gc/id: an object that nothing references any more and that is deleted G after its collector saw this.
@@ -106,7 +106,7 @@ struct Snapshot {
   std::map<model::TopicPartition, OwnRecord> own;
   std::map<model::TopicPartition, model::Offset> log_start;
   std::vector<SessionRecord> sessions;
-  std::vector<ObjectRecord> objects;      ///< ordered by revision, which is the order of commits: upload order per partition
+  std::vector<ObjectRecord> objects;  ///< ordered by revision, which is the order of commits: upload order per partition
   std::vector<GarbageRecord> garbage;
   std::vector<model::TopicId> leftovers;  ///< deleted topics of which keys remain: see resume_deletions()
   keyspace::Revision revision = 0;        ///< of the first page read
@@ -181,11 +181,11 @@ class Meta {
   std::unique_ptr<Detail> detail_;
   SessionRecord session_;
   model::CommitNumber last_commit_;
-  keyspace::Revision commit_revision_ = 0;          ///< of com/S
+  keyspace::Revision commit_revision_ = 0;           ///< of com/S
   std::optional<model::ObjectId> undecided_commit_;  ///< commit last_commit_ + 1 was sent for this object, outcome unknown
   bool committing_ = false;
   std::uint32_t segment_count_ = 0;
-  keyspace::Revision segments_revision_ = 0;        ///< of segs/S
+  keyspace::Revision segments_revision_ = 0;  ///< of segs/S
 };
 
 }  // namespace weir::meta

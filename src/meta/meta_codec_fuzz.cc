@@ -29,16 +29,28 @@ void try_all(std::uint8_t kind, std::string_view body) {
   };
   switch (kind % 11) {
     case 0: same(under(std::string(keys::cluster)), decode_cluster(entry)); break;
-    case 1: under(keys::topic("t")); static_cast<void>(decode_topic(entry)); break;  // configs may come unsorted: not the same bytes
+    case 1:
+      under(keys::topic("t"));
+      static_cast<void>(decode_topic(entry));
+      break;  // configs may come unsorted: not the same bytes
     case 2: same(under(keys::session({})), decode_session(entry)); break;
     case 3: same(under(keys::own(partition)), decode_own(entry)); break;
     case 4: same(under(keys::commit({})), decode_commit(entry)); break;
     case 5: same(under(keys::object({}, model::CommitNumber(1))), decode_object(entry)); break;
     case 6: same(under(keys::garbage({})), decode_garbage(entry)); break;
     case 7: same(under(keys::deletion({})), decode_deletion(entry)); break;
-    case 8: under(keys::segments({})); static_cast<void>(decode_segments(entry)); break;
-    case 9: under(keys::log_start(partition)); static_cast<void>(decode_log_start(entry)); break;
-    default: under(std::string(keys::producer_ids)); static_cast<void>(decode_producer_ids(entry)); break;
+    case 8:
+      under(keys::segments({}));
+      static_cast<void>(decode_segments(entry));
+      break;
+    case 9:
+      under(keys::log_start(partition));
+      static_cast<void>(decode_log_start(entry));
+      break;
+    default:
+      under(std::string(keys::producer_ids));
+      static_cast<void>(decode_producer_ids(entry));
+      break;
   }
 }
 
@@ -50,7 +62,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
   weir::meta::try_all(data[0], body);
   // The same bytes as a whole value and as the rest of a key, without a CRC of ours.
-  const weir::keyspace::KeyValue raw{.key = std::string(body.substr(0, body.size() / 2)), .value = std::string(body), .mod_revision = 1};
+  const weir::keyspace::KeyValue raw{
+      .key = std::string(body.substr(0, body.size() / 2)), .value = std::string(body), .mod_revision = 1};
   static_cast<void>(weir::meta::decode_session(raw));
   static_cast<void>(weir::meta::keys::parse_partition(body));
   static_cast<void>(weir::meta::keys::parse_object(body));

@@ -65,8 +65,8 @@ runtime::Task<base::Result<void>> Meta::unlink_objects(std::vector<ObjectRecord>
     keyspace::Txn txn = Detail::fenced_txn(session_);
     txn.compares.push_back({.key = key, .mod_revision = object.revision});
     txn.operations.push_back(Operation::erase(key));
-    txn.operations.push_back(
-        Operation::put(garbage_key, encode(garbage_key, GarbageRecord{.id = object.id, .key = object.key, .unlinked_ms = now_ms})));
+    txn.operations.push_back(Operation::put(
+        garbage_key, encode(garbage_key, GarbageRecord{.id = object.id, .key = object.key, .unlinked_ms = now_ms})));
     WEIR_CO_TRY_ASSIGN(Decision decision, co_await detail_->transactor.decide(std::move(txn), Patience::bounded));
     if (decision.succeeded) continue;
     WEIR_CO_TRY_ASSIGN(auto entry, co_await detail_->transactor.get(key));

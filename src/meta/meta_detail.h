@@ -41,8 +41,8 @@ struct Meta::Detail {
 /// invalid when the value is larger than a keyspace takes (a topic with an enormous assignment).
 [[nodiscard]] inline base::Result<std::string> value_that_fits(std::string value, std::string_view what) {
   if (value.size() <= keyspace::value_bytes_max) return value;
-  return base::fail(base::ErrorKind::invalid, fmt::format("{} would take {} bytes in the keyspace, at most {} are possible", what,
-                                                          value.size(), keyspace::value_bytes_max));
+  return base::fail(base::ErrorKind::invalid, fmt::format("{} would take {} bytes in the keyspace, at most {} are possible",
+                                                          what, value.size(), keyspace::value_bytes_max));
 }
 
 }  // namespace weir::meta

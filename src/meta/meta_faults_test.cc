@@ -85,8 +85,7 @@ std::vector<Mutation> mutations() {
        [](World& world, Broker& broker) { return world.run(broker.meta.unlink_objects(broker.load().objects, 7)); }},
       {"drop_garbage", make_garbage,
        [](World& world, Broker& broker) { return world.run(broker.meta.drop_garbage(broker.load().garbage)); }},
-      {"register_segments", nothing,
-       [](World& world, Broker& broker) { return world.run(broker.meta.register_segments(1)); }},
+      {"register_segments", nothing, [](World& world, Broker& broker) { return world.run(broker.meta.register_segments(1)); }},
       {"drop_session", nothing,
        [](World& world, Broker& broker) { return world.run(broker.meta.drop_session(id<model::SessionId>(1))); }},
   };

@@ -27,8 +27,10 @@ runtime::Task<base::Result<ClusterRecord>> Meta::open_cluster(model::ClusterId i
     const base::MonoTime deadline = runtime::Reactor::current().now() + attempt_timeout;
     WEIR_CO_TRY_ASSIGN(auto any, co_await keyspace_.range("", "", 1, deadline));
     if (!any.entries.empty()) {
-      co_return fail(ErrorKind::corrupt, fmt::format("the keyspace ({}) holds keys ({}, ...) but no cluster record: it is damaged "
-                                                     "or belongs to something else", keyspace_.description(), any.entries[0].key));
+      co_return fail(ErrorKind::corrupt,
+                     fmt::format("the keyspace ({}) holds keys ({}, ...) but no cluster record: it is damaged "
+                                 "or belongs to something else",
+                                 keyspace_.description(), any.entries[0].key));
     }
     ClusterRecord made{.id = id_if_new};
     keyspace::Txn txn{.compares = {{.key = key, .mod_revision = 0}}, .operations = {Operation::put(key, encode(key, made))}};
@@ -38,8 +40,10 @@ runtime::Task<base::Result<ClusterRecord>> Meta::open_cluster(model::ClusterId i
   }
   WEIR_CO_TRY_ASSIGN(ClusterRecord cluster, decode_cluster(*found));
   if (cluster.format_level < 1 || cluster.format_level > format_level_max) {
-    co_return fail(ErrorKind::invalid, fmt::format("the keyspace is at format level {}, this binary knows levels 1 to {}: start a "
-                                                   "weir that is at least as new", cluster.format_level, format_level_max));
+    co_return fail(ErrorKind::invalid,
+                   fmt::format("the keyspace is at format level {}, this binary knows levels 1 to {}: start a "
+                               "weir that is at least as new",
+                               cluster.format_level, format_level_max));
   }
   co_return cluster;
 }
@@ -103,7 +107,8 @@ runtime::Task<base::Result<void>> Meta::load_sessions_and_objects(Snapshot* snap
   }
   for (const keyspace::KeyValue& entry : sessions.entries) {
     WEIR_CO_TRY_ASSIGN(SessionRecord session, decode_session(entry));
-    if (const auto count = segment_counts.find(session.id); count != segment_counts.end()) session.segment_count = count->second;
+    if (const auto count = segment_counts.find(session.id); count != segment_counts.end())
+      session.segment_count = count->second;
     snapshot->sessions.push_back(session);
   }
   WEIR_CO_TRY_ASSIGN(auto objects, co_await transactor.list(std::string(keys::object_prefix)));
@@ -177,7 +182,8 @@ runtime::Task<base::Result<void>> Meta::register_segments(std::uint32_t segment_
     if (*registered != segment_count) {
       WEIR_CO_TRY(co_await detail_->check_live(session_));
       // An earlier call whose outcome stayed unknown was applied meanwhile: its revision is known now, so try again.
-      if (*registered < segment_count) co_return fail(ErrorKind::retry, "an earlier registration of segments was decided only now");
+      if (*registered < segment_count)
+        co_return fail(ErrorKind::retry, "an earlier registration of segments was decided only now");
     }
     co_return base::Result<void>();
   }

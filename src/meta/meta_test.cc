@@ -38,8 +38,8 @@ TEST(Meta, AClusterIsMadeOnceAndFoundAgain) {
 
 TEST(Meta, AForeignKeyspaceIsRefused) {
   World world;
-  ASSERT_TRUE(world.run(world.memory->txn({.compares = {}, .operations = {keyspace::Operation::put("their/key", "x")}},
-                                          base::MonoTime::max())));
+  ASSERT_TRUE(world.run(
+      world.memory->txn({.compares = {}, .operations = {keyspace::Operation::put("their/key", "x")}}, base::MonoTime::max())));
   Broker broker(world);
   auto opened = world.run(broker.meta.open_cluster(id<model::ClusterId>(1)));
   ASSERT_FALSE(opened.has_value());
@@ -129,7 +129,8 @@ TEST(Meta, SealedSessionsAreDroppedAndLiveOnesAreNot) {
   EXPECT_TRUE(world.keys_under("segs/").empty());
   Broker third(world);
   ASSERT_TRUE(world.run(third.meta.begin_session(session_record(3), {})));
-  EXPECT_EQ(world.run(third.meta.drop_session(id<model::SessionId>(2))).error().kind, ErrorKind::invalid) << "session 2 is live";
+  EXPECT_EQ(world.run(third.meta.drop_session(id<model::SessionId>(2))).error().kind, ErrorKind::invalid)
+      << "session 2 is live";
   EXPECT_TRUE(world.run(second.meta.drop_session(id<model::SessionId>(2)))) << "a clean stop drops its own";
   EXPECT_EQ(world.run(second.meta.session_live()).value_or(true), false);
 }
@@ -163,7 +164,8 @@ TEST(Meta, TopicsAreCreatedOnceUpdatedByRevisionAndDeletedWhole) {
   EXPECT_EQ(read.revision, updated->revision);
 
   ASSERT_TRUE(world.run(broker.meta.open_epoch(partition(1, 0), {}, model::Offset(0), model::Offset(0))));
-  ASSERT_TRUE(world.run(broker.meta.set_log_starts({{partition(1, 0), model::Offset(9)}, {partition(1, 1), model::Offset(1)}})));
+  ASSERT_TRUE(
+      world.run(broker.meta.set_log_starts({{partition(1, 0), model::Offset(9)}, {partition(1, 1), model::Offset(1)}})));
   ASSERT_TRUE(world.run(broker.meta.delete_topic(*updated)));
   EXPECT_TRUE(world.keys_under("topic/").empty());
   EXPECT_TRUE(world.keys_under("own/").empty());
@@ -234,7 +236,8 @@ TEST(Meta, LogStartsOnlyMoveUp) {
   Broker broker(world);
   ASSERT_TRUE(broker.begin(1));
   ASSERT_TRUE(world.run(broker.meta.create_topic(topic_record("t", 1))));
-  ASSERT_TRUE(world.run(broker.meta.set_log_starts({{partition(1, 0), model::Offset(5)}, {partition(1, 1), model::Offset(7)}})));
+  ASSERT_TRUE(
+      world.run(broker.meta.set_log_starts({{partition(1, 0), model::Offset(5)}, {partition(1, 1), model::Offset(7)}})));
   ASSERT_TRUE(world.run(broker.meta.set_log_starts(
       {{partition(1, 0), model::Offset(3)}, {partition(1, 1), model::Offset(8)}, {partition(1, 1), model::Offset(6)}})));
   const Snapshot snapshot = broker.load();

@@ -12,7 +12,8 @@ constexpr std::size_t block_attempts_max = 64;  ///< lost compares of allocate_p
 }  // namespace
 
 runtime::Task<base::Result<TopicRecord>> Meta::create_topic(TopicRecord topic) {
-  ENSURE(!topic.name.empty() && !topic.id.is_zero() && topic.partition_count >= 1, "a topic needs a name, an id and partitions");
+  ENSURE(!topic.name.empty() && !topic.id.is_zero() && topic.partition_count >= 1,
+         "a topic needs a name, an id and partitions");
   ENSURE(topic.assignments.empty() || topic.assignments.size() == static_cast<std::size_t>(topic.partition_count),
          "{} assignments for {} partitions", topic.assignments.size(), topic.partition_count);
   const std::string key = keys::topic(topic.name);
@@ -110,9 +111,7 @@ runtime::Task<base::Result<void>> Meta::Detail::erase_all(SessionRecord session,
     }
     // Only the session can refuse this; a second copy erases what is gone already.
     WEIR_CO_TRY_ASSIGN(Decision decision, co_await transactor.decide(std::move(txn), Patience::bounded));
-    if (!decision.succeeded) {
-      co_return fail(ErrorKind::fenced, fmt::format("session {} is sealed", session.id.to_string()));
-    }
+    if (!decision.succeeded) { co_return fail(ErrorKind::fenced, fmt::format("session {} is sealed", session.id.to_string())); }
   }
   co_return base::Result<void>();
 }

@@ -1,8 +1,8 @@
 #include "meta/core/own_history.h"
 
-#include <gtest/gtest.h>
-
 #include <random>
+
+#include <gtest/gtest.h>
 
 #include "meta/testing/meta_fixture.h"
 
@@ -29,7 +29,8 @@ TEST(OwnHistory, TheFirstEpochIsOne) {
 TEST(OwnHistory, KeepsWhatHoldsUnuploadedOffsets) {
   OwnRecord record;
   record.history = {entry(1, 0, 1), entry(2, 100, 2), entry(3, 200, 2)};
-  EXPECT_EQ(open(record, 3, 300, 0).history, (std::vector{entry(1, 0, 1), entry(2, 100, 2), entry(3, 200, 2), entry(4, 300, 3)}));
+  EXPECT_EQ(open(record, 3, 300, 0).history,
+            (std::vector{entry(1, 0, 1), entry(2, 100, 2), entry(3, 200, 2), entry(4, 300, 3)}));
   EXPECT_EQ(open(record, 3, 300, 99).history.size(), 4U);
   EXPECT_EQ(open(record, 3, 300, 100).history, (std::vector{entry(2, 100, 2), entry(3, 200, 2), entry(4, 300, 3)}));
   EXPECT_EQ(open(record, 3, 300, 300).history, (std::vector{entry(4, 300, 3)}));
@@ -75,7 +76,8 @@ TEST(OwnHistory, CuttingKeepsTheEpochOfEveryUnuploadedOffset) {
     std::int64_t end = 0;
     std::int64_t uploaded = 0;
     for (int step = 0; step < 40; ++step) {
-      const std::int64_t start = record.start().value() + static_cast<std::int64_t>(random() % 2) * static_cast<std::int64_t>(random() % 6);
+      const std::int64_t start =
+          record.start().value() + static_cast<std::int64_t>(random() % 2) * static_cast<std::int64_t>(random() % 6);
       end = start + static_cast<std::int64_t>(random() % 4);
       uploaded = std::min(start, uploaded + static_cast<std::int64_t>(random() % 7));
       record = open(record, static_cast<std::uint64_t>(step), start, uploaded);

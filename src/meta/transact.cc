@@ -22,7 +22,8 @@ runtime::Task<void> pause(base::Duration& next) {
 
 // Reads change nothing, so whatever is not final may be asked again.
 bool may_ask_again(ErrorKind kind) {
-  return kind == ErrorKind::retry || kind == ErrorKind::cancelled || kind == ErrorKind::unknown_outcome || kind == ErrorKind::io;
+  return kind == ErrorKind::retry || kind == ErrorKind::cancelled || kind == ErrorKind::unknown_outcome ||
+         kind == ErrorKind::io;
 }
 
 }  // namespace
@@ -34,9 +35,7 @@ runtime::Task<base::Result<Decision>> Transactor::decide(keyspace::Txn txn, Pati
   for (;;) {  // ends when decided, stopped, or out of patience
     const base::MonoTime now = runtime::Reactor::current().now();
     auto sent = co_await keyspace_.txn(txn, now + attempt_timeout);
-    if (sent) {
-      co_return Decision{.succeeded = sent->succeeded, .revision = sent->revision, .was_ambiguous = ambiguous};
-    }
+    if (sent) { co_return Decision{.succeeded = sent->succeeded, .revision = sent->revision, .was_ambiguous = ambiguous}; }
     const ErrorKind kind = sent.kind();
     ambiguous = ambiguous || kind == ErrorKind::unknown_outcome || kind == ErrorKind::io;
     const bool may_resend = ambiguous || kind == ErrorKind::retry || kind == ErrorKind::cancelled;

@@ -45,14 +45,24 @@ struct Uuid {
 };
 
 /// A topic's identity for its life; a re-created topic has a new one.
-struct TopicId : Uuid { auto operator<=>(const TopicId&) const = default; };
+struct TopicId : Uuid {
+  auto operator<=>(const TopicId&) const = default;
+};
 /// The cluster: Kafka's cluster id is its text form.
-struct ClusterId : Uuid { auto operator<=>(const ClusterId&) const = default; };
+struct ClusterId : Uuid {
+  auto operator<=>(const ClusterId&) const = default;
+};
 /// One run of one broker, from start to seal. Made at start, never reused.
-struct SessionId : Uuid { auto operator<=>(const SessionId&) const = default; };
+struct SessionId : Uuid {
+  auto operator<=>(const SessionId&) const = default;
+};
 /// One WAL lane of one session.
-struct WalId : Uuid { auto operator<=>(const WalId&) const = default; };
-struct ObjectId : Uuid { auto operator<=>(const ObjectId&) const = default; };
+struct WalId : Uuid {
+  auto operator<=>(const WalId&) const = default;
+};
+struct ObjectId : Uuid {
+  auto operator<=>(const ObjectId&) const = default;
+};
 
 /// What storage calls a partition: stable over renames and distinct after re-creation.
 struct TopicPartition {
@@ -73,10 +83,14 @@ struct std::hash<weir::model::Uuid> {
     return static_cast<std::size_t>(a ^ (b * 0x9E3779B97F4A7C15ULL));
   }
 };
-template <> struct std::hash<weir::model::TopicId> : std::hash<weir::model::Uuid> {};
-template <> struct std::hash<weir::model::SessionId> : std::hash<weir::model::Uuid> {};
-template <> struct std::hash<weir::model::ObjectId> : std::hash<weir::model::Uuid> {};
-template <> struct std::hash<weir::model::WalId> : std::hash<weir::model::Uuid> {};
+template <>
+struct std::hash<weir::model::TopicId> : std::hash<weir::model::Uuid> {};
+template <>
+struct std::hash<weir::model::SessionId> : std::hash<weir::model::Uuid> {};
+template <>
+struct std::hash<weir::model::ObjectId> : std::hash<weir::model::Uuid> {};
+template <>
+struct std::hash<weir::model::WalId> : std::hash<weir::model::Uuid> {};
 template <>
 struct std::hash<weir::model::TopicPartition> {
   std::size_t operator()(const weir::model::TopicPartition& tp) const noexcept {

@@ -56,13 +56,13 @@ struct BatchHeader {
 
 /// Why a batch was refused; api turns it into Kafka's error code.
 enum class BatchFault : std::uint8_t {
-  too_short,            ///< the input ends before the header or the stated length
-  bad_length,           ///< a length below the header's
-  unsupported_magic,    ///< magic 0, 1 or unknown
+  too_short,          ///< the input ends before the header or the stated length
+  bad_length,         ///< a length below the header's
+  unsupported_magic,  ///< magic 0, 1 or unknown
   bad_crc,
-  bad_count,            ///< record count < 1, or lastOffsetDelta + 1 != count
-  bad_compression,      ///< an unknown codec number
-  bad_producer,         ///< producer id without epoch or sequence, or the other way round
+  bad_count,        ///< record count < 1, or lastOffsetDelta + 1 != count
+  bad_compression,  ///< an unknown codec number
+  bad_producer,     ///< producer id without epoch or sequence, or the other way round
 };
 std::string_view to_string(BatchFault fault);
 

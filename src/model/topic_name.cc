@@ -1,8 +1,8 @@
 #include "model/topic_name.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
+
+#include <fmt/core.h>
 
 namespace weir::model {
 namespace {

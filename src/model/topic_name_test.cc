@@ -6,8 +6,8 @@ namespace weir::model {
 namespace {
 
 TEST(TopicName, KafkasRules) {
-  for (const std::string& good : {std::string("a"), std::string("..."), std::string("A-z_0.9"), std::string("__consumer_offsets"),
-                                  std::string(249, 'x')}) {
+  for (const std::string& good : {std::string("a"), std::string("..."), std::string("A-z_0.9"),
+                                  std::string("__consumer_offsets"), std::string(249, 'x')}) {
     EXPECT_EQ(topic_name_fault(good), "") << good;
   }
   for (const std::string& bad : {std::string(), std::string("."), std::string(".."), std::string(250, 'x'), std::string("a b"),

@@ -1,8 +1,5 @@
 #include "perf/load.h"
 
-#include <fmt/core.h>
-#include <librdkafka/rdkafka.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -11,6 +8,9 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include <fmt/core.h>
+#include <librdkafka/rdkafka.h>
 
 #include "bytes/endian.h"
 
@@ -88,8 +88,13 @@ rd_kafka_conf_t* make_conf(const std::string& bootstrap, const std::map<std::str
 void consume(Shared* shared, Histogram* histogram, LoadResult* counts, std::vector<std::int64_t>* next) {
   const LoadOptions& options = *shared->options;
   std::string error;
-  rd_kafka_conf_t* conf = make_conf(options.bootstrap, {{"group.id", "weir-load"}, {"enable.auto.commit", "false"}, {"fetch.wait.max.ms", "100"},
-                                    {"fetch.error.backoff.ms", "5"}, {"check.crcs", "false"}}, options.consumer_settings, error);
+  rd_kafka_conf_t* conf = make_conf(options.bootstrap,
+                                    {{"group.id", "weir-load"},
+                                     {"enable.auto.commit", "false"},
+                                     {"fetch.wait.max.ms", "100"},
+                                     {"fetch.error.backoff.ms", "5"},
+                                     {"check.crcs", "false"}},
+                                    options.consumer_settings, error);
   char text[512];
   rd_kafka_t* consumer = error.empty() ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text) : nullptr;
   if (consumer == nullptr) {
@@ -135,12 +140,14 @@ void produce(Shared* shared, rd_kafka_t* producer, rd_kafka_topic_t* topic, Load
   const LoadOptions& options = *shared->options;
   std::vector<std::byte> value(std::max<std::size_t>(options.record_bytes, stamp_bytes));
   std::uint64_t noise = 0x9E3779B97F4A7C15ULL;  // incompressible, cheap
-  for (std::byte& b : value) b = static_cast<std::byte>((noise = noise * 6364136223846793005ULL + 1442695040888963407ULL) >> 56U);
+  for (std::byte& b : value)
+    b = static_cast<std::byte>((noise = noise * 6364136223846793005ULL + 1442695040888963407ULL) >> 56U);
   std::vector<std::int64_t> numbers(static_cast<std::size_t>(options.partition_count), 0);
   const bool paced = options.records_per_second > 0;
   for (std::int64_t i = 0; !shared->stop; ++i) {
     std::int64_t actual = now_us(shared->start);
-    std::int64_t intended = paced ? static_cast<std::int64_t>(static_cast<double>(i) * 1e6 / options.records_per_second) : actual;
+    std::int64_t intended =
+        paced ? static_cast<std::int64_t>(static_cast<double>(i) * 1e6 / options.records_per_second) : actual;
     if (intended >= shared->measure_to_us) break;
     while (paced && actual < intended) {
       rd_kafka_poll(producer, intended - actual > 2000 ? 1 : 0);
@@ -191,8 +198,9 @@ LoadResult run_load(const LoadOptions& options) {
   shared.start = Clock::now();
 
   ProducerSide side{.shared = &shared, .result = &result};
-  rd_kafka_conf_t* conf = make_conf(options.bootstrap, {{"linger.ms", "0"}, {"acks", "all"}, {"queue.buffering.max.kbytes", "262144"}},
-                                    options.producer_settings, result.error);
+  rd_kafka_conf_t* conf =
+      make_conf(options.bootstrap, {{"linger.ms", "0"}, {"acks", "all"}, {"queue.buffering.max.kbytes", "262144"}},
+                options.producer_settings, result.error);
   rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
   rd_kafka_conf_set_opaque(conf, &side);
   char text[512] = "";
@@ -205,9 +213,11 @@ LoadResult run_load(const LoadOptions& options) {
   const auto consumer_count = static_cast<std::size_t>(options.consumer_count);
   std::vector<Histogram> histograms(consumer_count);
   std::vector<LoadResult> counts(consumer_count);
-  std::vector<std::vector<std::int64_t>> next(consumer_count, std::vector<std::int64_t>(static_cast<std::size_t>(options.partition_count), 0));
+  std::vector<std::vector<std::int64_t>> next(consumer_count,
+                                              std::vector<std::int64_t>(static_cast<std::size_t>(options.partition_count), 0));
   std::vector<std::thread> consumers;
-  for (std::size_t c = 0; c < consumer_count; ++c) consumers.emplace_back(consume, &shared, &histograms[c], &counts[c], &next[c]);
+  for (std::size_t c = 0; c < consumer_count; ++c)
+    consumers.emplace_back(consume, &shared, &histograms[c], &counts[c], &next[c]);
   while (shared.consumers_ready < options.consumer_count) std::this_thread::sleep_for(std::chrono::milliseconds(5));
 
   shared.start = Clock::now();
@@ -223,7 +233,8 @@ LoadResult run_load(const LoadOptions& options) {
     result.records_consumed += counts[c].records_consumed;
     result.records_duplicated += counts[c].records_duplicated;
     result.records_reordered += counts[c].records_reordered;
-    if (result.records_delivered > counts[c].records_consumed) result.records_lost += result.records_delivered - counts[c].records_consumed;
+    if (result.records_delivered > counts[c].records_consumed)
+      result.records_lost += result.records_delivered - counts[c].records_consumed;
   }
   result.measured_seconds = options.seconds;
   result.bytes_per_second = static_cast<double>(result.produce_intended.count()) * options.record_bytes / options.seconds;
@@ -247,7 +258,8 @@ std::string to_json(const LoadOptions& options, const LoadResult& result) {
       R"("consumed":{},"lost":{},"duplicated":{},"reordered":{},"produce_from_intended":{},"produce_from_actual":{},"end_to_end":{},"error":"{}"}})",
       options.record_bytes, options.records_per_second, result.bytes_per_second, result.measured_seconds, result.records_sent,
       result.records_delivered, result.records_failed, result.records_consumed, result.records_lost, result.records_duplicated,
-      result.records_reordered, latency(result.produce_intended), latency(result.produce_actual), latency(result.end_to_end), error);
+      result.records_reordered, latency(result.produce_intended), latency(result.produce_actual), latency(result.end_to_end),
+      error);
 }
 
 }  // namespace weir::perf

@@ -22,7 +22,7 @@ struct LoadOptions {
   std::uint32_t record_bytes = 1000;
   double warmup_seconds = 5;
   double seconds = 30;
-  std::int32_t consumer_count = 1;   ///< each reads everything
+  std::int32_t consumer_count = 1;                       ///< each reads everything
   std::map<std::string, std::string> producer_settings;  ///< librdkafka's names
   std::map<std::string, std::string> consumer_settings;
 };
@@ -35,12 +35,12 @@ struct LoadResult {
   std::uint64_t records_delivered = 0;
   std::uint64_t records_failed = 0;
   std::uint64_t records_consumed = 0;
-  std::uint64_t records_lost = 0;         ///< delivered, not seen by some consumer
+  std::uint64_t records_lost = 0;  ///< delivered, not seen by some consumer
   std::uint64_t records_duplicated = 0;
   std::uint64_t records_reordered = 0;
   double measured_seconds = 0;
-  double bytes_per_second = 0;            ///< delivered in the measured part
-  std::string error;                      ///< of a client, empty: none
+  double bytes_per_second = 0;  ///< delivered in the measured part
+  std::string error;            ///< of a client, empty: none
 };
 
 [[nodiscard]] LoadResult run_load(const LoadOptions& options);

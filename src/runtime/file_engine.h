@@ -5,11 +5,11 @@
 // Contract:   the request and the memory it names live until the waiter is resumed. submit() is called on the home reactor.
 #pragma once
 
-#include <sys/uio.h>
-
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+
+#include <sys/uio.h>
 
 #include "base/result.h"
 #include "runtime/blocking.h"

@@ -1,6 +1,6 @@
-#include <unistd.h>
-
 #include <cerrno>
+
+#include <unistd.h>
 
 #include "base/ensure.h"
 #include "runtime/file_engine.h"

@@ -1,15 +1,15 @@
 // The io_uring engine: one ring per reactor. Requests of a turn go to the kernel in one call at the turn's end; completions are
 // reaped at the next turn, or wake the reactor through an eventfd.
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <liburing.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <array>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <cerrno>
-#include <cstring>
-#include <utility>
 
 #include "base/ensure.h"
 #include "runtime/errno_error.h"

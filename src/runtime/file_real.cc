@@ -1,13 +1,13 @@
 #include "runtime/file_real.h"
 
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
+
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/ensure.h"
 #include "runtime/errno_error.h"
@@ -91,7 +91,7 @@ class RealFile final : public File {
   Task<Result<std::uint64_t>> size() override {
     const Use use(*this);
     co_return co_await pool_.run([this]() -> Result<std::uint64_t> {
-      struct stat info {};
+      struct stat info{};
       if (::fstat(fd_, &info) != 0) return errno_fail(errno, "fstat " + path_);
       return static_cast<std::uint64_t>(info.st_size);
     });

@@ -1,13 +1,13 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <utility>
 
 #include "base/ensure.h"
 #include "runtime/errno_error.h"
@@ -52,7 +52,7 @@ Result<void> make_directories(const std::string& path) {
     if (::mkdir(prefix.c_str(), directory_mode) == 0 || errno == EEXIST) continue;
     return errno_fail(errno, "mkdir " + prefix);
   }
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return errno_fail(errno, "stat " + path);
   if (!S_ISDIR(info.st_mode)) return errno_fail(ENOTDIR, "mkdir " + path);
   return {};
@@ -79,7 +79,7 @@ Result<std::vector<FileInfo>> list_directory(const std::string& path) {
     }
     std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
-    struct stat info {};
+    struct stat info{};
     if (::fstatat(::dirfd(directory), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) continue;  // removed meanwhile
       failed = errno;
@@ -121,7 +121,8 @@ std::string last_part(const std::string& path) {
   const std::size_t end = path.find_last_not_of('/');
   if (end == std::string::npos) return path;
   const std::size_t slash = path.rfind('/', end);
-  return path.substr(slash == std::string::npos ? 0 : slash + 1, end - (slash == std::string::npos ? std::size_t{0} : slash + 1) + 1);
+  return path.substr(slash == std::string::npos ? 0 : slash + 1,
+                     end - (slash == std::string::npos ? std::size_t{0} : slash + 1) + 1);
 }
 
 }  // namespace
@@ -133,7 +134,8 @@ Task<Result<std::unique_ptr<File>>> RealFileSystem::open(std::string path, OpenO
   const auto opened = co_await pool_.run([&path, options] { return open_file(path, options); });
   if (!opened) co_return std::unexpected(opened.error());
   if (opened->direct_refused && !direct_refusal_logged_.exchange(true)) {
-    log_.warn("runtime", "the file system refuses direct I/O, data passes through the page cache", {{"path", directory_of(path)}});
+    log_.warn("runtime", "the file system refuses direct I/O, data passes through the page cache",
+              {{"path", directory_of(path)}});
   }
   FileEngine& engine = *engines_.at(Reactor::current().shard().value());
   co_return make_real_file(opened->fd, std::move(path), options.direct, engine, pool_);
@@ -149,7 +151,7 @@ Task<Result<std::vector<FileInfo>>> RealFileSystem::list(std::string path) {
 
 Task<Result<FileInfo>> RealFileSystem::stat(std::string path) {
   co_return co_await pool_.run([&path]() -> Result<FileInfo> {
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) != 0) return errno_fail(errno, "stat " + path);
     return info_of(last_part(path), info);
   });
@@ -186,7 +188,7 @@ Task<Result<void>> RealFileSystem::sync_directory(std::string path) {
 
 Task<Result<std::uint64_t>> RealFileSystem::free_space(std::string path) {
   co_return co_await pool_.run([&path]() -> Result<std::uint64_t> {
-    struct statvfs info {};
+    struct statvfs info{};
     if (::statvfs(path.c_str(), &info) != 0) return errno_fail(errno, "statvfs " + path);
     return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   });

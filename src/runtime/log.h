@@ -3,12 +3,12 @@
 //             `log_repeats_per_10s_max` with a count of what was dropped. Values are escaped; JSON when so configured.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+
+#include <fmt/format.h>
 
 namespace weir::runtime {
 

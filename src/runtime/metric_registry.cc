@@ -1,10 +1,10 @@
 #include "runtime/metric_registry.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <iterator>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 
@@ -90,7 +90,8 @@ MetricRegistry::Cell& MetricRegistry::cell(const MetricDecl& decl, MetricKind ki
   const auto [cell_at, cell_new] = family.cells.try_emplace(std::string(labels));
   if (cell_new) {
     series_count_ += series_of(kind);
-    ENSURE(series_count_ <= metric_series_max, "{} metric series: labels come from an unbounded set ({})", series_count_, decl.name);
+    ENSURE(series_count_ <= metric_series_max, "{} metric series: labels come from an unbounded set ({})", series_count_,
+           decl.name);
   }
   return cell_at->second;
 }

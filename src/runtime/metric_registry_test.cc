@@ -1,9 +1,9 @@
 #include "runtime/metric_registry.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <algorithm>
 
 namespace weir::runtime {
 namespace {
@@ -11,7 +11,8 @@ namespace {
 using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
-constexpr MetricDecl requests{.name = "weir_test_requests_total", .kind = MetricKind::counter, .help = "Requests, with a \\ in it."};
+constexpr MetricDecl requests{
+    .name = "weir_test_requests_total", .kind = MetricKind::counter, .help = "Requests, with a \\ in it."};
 constexpr MetricDecl depth{.name = "weir_test_depth", .kind = MetricKind::gauge, .help = "Depth."};
 constexpr MetricDecl seconds{.name = "weir_test_seconds", .kind = MetricKind::histogram, .help = "Seconds."};
 constexpr MetricDecl unlisted{.name = "weir_test_unlisted", .kind = MetricKind::gauge, .help = "Not in the table."};
@@ -28,8 +29,9 @@ TEST(MetricRegistry, RendersEachKind) {
   histogram.record(3ms);
   histogram.record(100s);
   const std::string text = metrics.render();
-  EXPECT_THAT(text, HasSubstr("# HELP weir_test_requests_total Requests, with a \\\\ in it.\n# TYPE weir_test_requests_total counter\n"
-                              "weir_test_requests_total{api=\"fetch\"} 1\nweir_test_requests_total{api=\"produce\"} 3\n"));
+  EXPECT_THAT(
+      text, HasSubstr("# HELP weir_test_requests_total Requests, with a \\\\ in it.\n# TYPE weir_test_requests_total counter\n"
+                      "weir_test_requests_total{api=\"fetch\"} 1\nweir_test_requests_total{api=\"produce\"} 3\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE weir_test_depth gauge\nweir_test_depth -5\n"));
   EXPECT_THAT(text, HasSubstr("weir_test_seconds_bucket{op=\"put\",le=\"0.000128\"} 1\n"
                               "weir_test_seconds_bucket{op=\"put\",le=\"0.000512\"} 1\n"
@@ -85,9 +87,7 @@ TEST(LatencyHistogram, BucketsHoldWhatTheirBoundSays) {
     const double upper = LatencyHistogram::upper_bound_seconds(index);
     ASSERT_EQ(histogram.quantile_seconds(0.5), upper);
     ASSERT_LT(static_cast<double>(us) * 1e-6, upper) << us;
-    if (us >= 8) {
-      ASSERT_LE(upper / (static_cast<double>(us) * 1e-6), 1.126) << us;
-    }
+    if (us >= 8) { ASSERT_LE(upper / (static_cast<double>(us) * 1e-6), 1.126) << us; }
   }
 }
 

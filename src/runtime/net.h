@@ -52,7 +52,7 @@ struct TlsServerOptions {
   bool require_client_certificate = false;
 };
 struct TlsClientOptions {
-  std::string ca_file;  ///< empty: the system's roots
+  std::string ca_file;      ///< empty: the system's roots
   std::string server_name;  ///< SNI and verified name; empty: the host connected to
   bool verify = true;
   std::string certificate_chain_file;  ///< empty: no client certificate

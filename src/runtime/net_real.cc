@@ -1,13 +1,13 @@
 #include "runtime/net_real.h"
 
+#include <cerrno>
+#include <utility>
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <utility>
 
 #include "base/ensure.h"
 #include "runtime/errno_error.h"
@@ -169,7 +169,7 @@ Result<std::shared_ptr<const TlsContext>> RealNetwork::client_context(const TlsC
   std::string stamp;
   for (const std::string& file : {options.ca_file, options.certificate_chain_file, options.private_key_file}) {
     key += file + '\n';
-    struct stat info {};
+    struct stat info{};
     if (file.empty() || ::stat(file.c_str(), &info) != 0) continue;
     stamp += fmt::format("{} {}.{} {};", info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ino);
   }

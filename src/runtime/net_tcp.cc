@@ -1,8 +1,8 @@
-#include <sys/socket.h>
-
 #include <array>
 #include <cerrno>
 #include <utility>
+
+#include <sys/socket.h>
 
 #include "base/ensure.h"
 #include "runtime/errno_error.h"

@@ -1,8 +1,7 @@
-#include "runtime/testing/net_conformance.h"
-
 #include <gmock/gmock.h>
 
 #include "runtime/testing/certificates.h"
+#include "runtime/testing/net_conformance.h"
 #include "runtime/testing/real_world.h"
 
 namespace weir::runtime::testing {

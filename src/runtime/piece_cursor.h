@@ -3,12 +3,12 @@
 //             call did.
 #pragma once
 
-#include <sys/uio.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
+
+#include <sys/uio.h>
 
 #include "base/ensure.h"
 #include "bytes/buffer.h"

@@ -35,7 +35,9 @@ class Reactor {
   /// Runs the callback later on this reactor, in order of posting per calling thread. Thread-safe.
   virtual void post(Callback callback) = 0;
   /// Resumes the coroutine later on this reactor. Thread-safe.
-  virtual void post_resume(std::coroutine_handle<> handle) { post([handle] { handle.resume(); }); }
+  virtual void post_resume(std::coroutine_handle<> handle) {
+    post([handle] { handle.resume(); });
+  }
   /// Runs the callback at or after `when`. Returns its id for cancel_timer().
   virtual TimerId call_at(base::MonoTime when, Callback callback) = 0;
   /// After this the callback does not run (if it had not begun). Unknown or finished ids are ignored.

@@ -1,10 +1,10 @@
 #include "runtime/real.h"
 
-#include <pthread.h>
-
-#include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <thread>
+
+#include <boost/asio/signal_set.hpp>
+#include <pthread.h>
 
 #include "base/ensure.h"
 #include "runtime/file_real.h"
@@ -20,8 +20,7 @@ constexpr std::uint32_t shards_max = 256;
 
 class RealRuntimeImpl final : public RealRuntime {
  public:
-  explicit RealRuntimeImpl(RealOptions options)
-      : log_(options.log), blocking_("block", options.blocking_thread_count) {
+  explicit RealRuntimeImpl(RealOptions options) : log_(options.log), blocking_("block", options.blocking_thread_count) {
     ENSURE(options.shard_count > 0 && options.shard_count <= shards_max, "{} shards", options.shard_count);
     for (std::uint32_t i = 0; i < options.shard_count; ++i) reactors_.push_back(std::make_unique<RealReactor>(ShardId(i)));
   }

@@ -1,8 +1,8 @@
 #include "runtime/real_blocking.h"
 
-#include <pthread.h>
-
 #include <utility>
+
+#include <pthread.h>
 
 #include "base/ensure.h"
 

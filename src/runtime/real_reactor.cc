@@ -1,16 +1,16 @@
 #include "runtime/real_reactor.h"
 
-#include <sys/random.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
-
 #include <bit>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <utility>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/ensure.h"
 
@@ -91,8 +91,7 @@ void RealReactor::run() {
     take_remote();
     const bool hook_resumed = hook_ != nullptr && hook_->on_turn();
     if (hook_resumed || !queue_.empty()) {
-      for (int i = 0; i < polls_per_turn_max && io_.poll_one() > 0; ++i) {
-      }
+      for (int i = 0; i < polls_per_turn_max && io_.poll_one() > 0; ++i) {}
     } else if (!stopping_) {
       wait_for_io();
     }
@@ -152,14 +151,15 @@ void RealReactor::arm_timer() {
 }
 
 void RealReactor::watch_timer() {
-  timer_descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (error) return;  // closed: the loop is ending
-    std::uint64_t expirations = 0;
-    const ssize_t got = ::read(timer_descriptor_.native_handle(), &expirations, sizeof(expirations));
-    ENSURE(got == sizeof(expirations) || errno == EAGAIN, "read of the timer: {}", std::strerror(errno));
-    armed_for_ = base::MonoTime::max();
-    watch_timer();
-  });
+  timer_descriptor_.async_wait(
+      boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+        if (error) return;  // closed: the loop is ending
+        std::uint64_t expirations = 0;
+        const ssize_t got = ::read(timer_descriptor_.native_handle(), &expirations, sizeof(expirations));
+        ENSURE(got == sizeof(expirations) || errno == EAGAIN, "read of the timer: {}", std::strerror(errno));
+        armed_for_ = base::MonoTime::max();
+        watch_timer();
+      });
 }
 
 }  // namespace weir::runtime

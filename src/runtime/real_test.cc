@@ -1,14 +1,14 @@
 #include "runtime/real.h"
 
-#include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include "runtime/testing/file_conformance.h"
 #include "runtime/testing/reactor_conformance.h"
@@ -30,8 +30,7 @@ Task<void> one_job(BlockingPool& pool, std::atomic<int>& running, std::atomic<in
   co_await pool.run([&] {
     const int now = ++running;
     int seen = running_max.load();
-    while (seen < now && !running_max.compare_exchange_weak(seen, now)) {
-    }
+    while (seen < now && !running_max.compare_exchange_weak(seen, now)) {}
     --running;
   });
   ++done_count;  // on shard 0 only: no data race

@@ -1,12 +1,12 @@
 #include "runtime/resolve.h"
 
-#include <fmt/format.h>
-#include <netdb.h>
-
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <utility>
+
+#include <fmt/format.h>
+#include <netdb.h>
 
 #include "runtime/errno_error.h"
 #include "runtime/net_real.h"

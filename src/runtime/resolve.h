@@ -1,9 +1,9 @@
 // runtime/resolve.h: names to socket addresses. Internal to runtime.
 #pragma once
 
-#include <sys/socket.h>
-
 #include <vector>
+
+#include <sys/socket.h>
 
 #include "base/result.h"
 #include "runtime/blocking.h"
@@ -18,6 +18,7 @@ struct SocketAddress {
 
 /// passive: for listening; an empty host then means every interface. At most connect_addresses_max. A resolver that hangs past the
 /// deadline is left to end by itself on its pool thread.
-Task<base::Result<std::vector<SocketAddress>>> resolve(BlockingPool& pool, Address address, bool passive, base::MonoTime deadline);
+Task<base::Result<std::vector<SocketAddress>>> resolve(BlockingPool& pool, Address address, bool passive,
+                                                       base::MonoTime deadline);
 
 }  // namespace weir::runtime

@@ -1,13 +1,13 @@
 #include "runtime/socket.h"
 
+#include <array>
+#include <cstring>
+#include <utility>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-
-#include <array>
-#include <cstring>
-#include <utility>
 
 #include "base/ensure.h"
 
@@ -62,7 +62,8 @@ Task<base::Result<void>> Socket::wait(Direction direction, base::MonoTime deadli
 }
 
 base::Error cancelled_error(bool closed) {
-  return base::Error{.kind = base::ErrorKind::cancelled, .text = closed ? "the connection was closed here" : "the deadline passed"};
+  return base::Error{.kind = base::ErrorKind::cancelled,
+                     .text = closed ? "the connection was closed here" : "the deadline passed"};
 }
 
 namespace {

@@ -7,8 +7,9 @@
 // Tests:      runtime/testing/net_conformance.h
 #pragma once
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <coroutine>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "runtime/net.h"
 #include "runtime/real_reactor.h"

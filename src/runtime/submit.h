@@ -16,9 +16,13 @@ namespace weir::runtime {
 
 namespace detail {
 template <class T>
-struct IsTask : std::false_type { using value_type = T; };
+struct IsTask : std::false_type {
+  using value_type = T;
+};
 template <class T>
-struct IsTask<Task<T>> : std::true_type { using value_type = T; };
+struct IsTask<Task<T>> : std::true_type {
+  using value_type = T;
+};
 
 /// Starts at once and destroys itself; used only to carry a call across.
 struct Carrier {

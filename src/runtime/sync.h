@@ -196,7 +196,10 @@ class Channel {
     co_return try_pop();
   }
   /// No further push; what is inside can still be popped.
-  void close() { closed_ = true; changed_.pulse(); }
+  void close() {
+    closed_ = true;
+    changed_.pulse();
+  }
 
  private:
   std::size_t capacity_;

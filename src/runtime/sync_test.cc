@@ -1,6 +1,5 @@
-#include "runtime/testing/sync_conformance.h"
-
 #include "runtime/testing/real_world.h"
+#include "runtime/testing/sync_conformance.h"
 
 namespace weir::runtime::testing {
 

@@ -45,7 +45,9 @@ class Promise : public PromiseBase {
  public:
   Task<T> get_return_object() noexcept;
   template <class U>
-  void return_value(U&& value) { value_.emplace(std::forward<U>(value)); }
+  void return_value(U&& value) {
+    value_.emplace(std::forward<U>(value));
+  }
   T take() { return std::move(*value_); }
 
  private:
@@ -79,7 +81,9 @@ class [[nodiscard("a task that is not awaited never runs")]] Task {
   }
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
-  ~Task() { if (handle_) handle_.destroy(); }
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
@@ -94,7 +98,9 @@ class [[nodiscard("a task that is not awaited never runs")]] Task {
 
 namespace detail {
 template <class T>
-Task<T> Promise<T>::get_return_object() noexcept { return Task<T>(std::coroutine_handle<Promise<T>>::from_promise(*this)); }
+Task<T> Promise<T>::get_return_object() noexcept {
+  return Task<T>(std::coroutine_handle<Promise<T>>::from_promise(*this));
+}
 inline Task<void> Promise<void>::get_return_object() noexcept {
   return Task<void>(std::coroutine_handle<Promise<void>>::from_promise(*this));
 }

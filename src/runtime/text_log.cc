@@ -1,12 +1,12 @@
 #include "runtime/text_log.h"
 
-#include <unistd.h>
-
 #include <cctype>
 #include <chrono>
 #include <ctime>
 #include <iterator>
 #include <utility>
+
+#include <unistd.h>
 
 namespace weir::runtime {
 namespace {

@@ -1,9 +1,9 @@
 #include "runtime/text_log.h"
 
-#include <gtest/gtest.h>
-
 #include <thread>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace weir::runtime {
 namespace {
@@ -28,8 +28,9 @@ TEST_F(TextLogTest, WritesTextLines) {
   log.debug("wal", "not shown");
   log.error("log", "no fields");
   ASSERT_EQ(lines.size(), 2U);
-  EXPECT_EQ(lines[0],
-            "2026-11-24T18:00:00.123Z INFO wal segment created id=3 path=\"/data/a b\" empty=\"\" quote=\"say \\\"x\\\"\\n\"\n");
+  EXPECT_EQ(
+      lines[0],
+      "2026-11-24T18:00:00.123Z INFO wal segment created id=3 path=\"/data/a b\" empty=\"\" quote=\"say \\\"x\\\"\\n\"\n");
   EXPECT_EQ(lines[1], "2026-11-24T18:00:00.123Z ERROR log no fields\n");
 }
 

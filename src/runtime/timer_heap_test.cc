@@ -1,9 +1,9 @@
 #include "runtime/timer_heap.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <random>
+
+#include <gtest/gtest.h>
 
 namespace weir::runtime {
 namespace {
@@ -53,9 +53,7 @@ TEST(TimerHeap, AgreesWithASortedListUnderRandomUse) {
         }
       }
       ASSERT_EQ(heap.size(), model.size());
-      if (!model.empty()) {
-        ASSERT_EQ(heap.earliest(), at(std::ranges::min_element(model, {}, &Entry::when)->when));
-      }
+      if (!model.empty()) { ASSERT_EQ(heap.earliest(), at(std::ranges::min_element(model, {}, &Entry::when)->when)); }
     }
   }
 }

@@ -59,10 +59,12 @@ base::Result<std::shared_ptr<const TlsContext>> TlsContext::make_server(const Tl
   STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(options.client_ca_file.c_str());
   if (names == nullptr) return bad_file("client authorities", options.client_ca_file);
   SSL_CTX_set_client_CA_list(context, names);  // takes them
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (options.require_client_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (options.require_client_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                     nullptr);
   // A resumed session is taken only where it was begun: with these client authorities.
   constexpr std::string_view session_context = "weir";
-  SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(session_context.data()), session_context.size());
+  SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(session_context.data()),
+                                 session_context.size());
   return made;
 }
 

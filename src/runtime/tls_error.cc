@@ -1,8 +1,8 @@
 #include "runtime/tls_error.h"
 
-#include <openssl/err.h>
-
 #include <cstring>
+
+#include <openssl/err.h>
 
 namespace weir::runtime {
 

@@ -1,13 +1,13 @@
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
-
-#include <array>
-#include <cerrno>
-#include <cstring>
-#include <utility>
 
 #include "base/ensure.h"
 #include "runtime/errno_error.h"
@@ -90,7 +90,8 @@ class TlsStream final : public Stream {
       // Best effort: the peer sees an orderly end if the socket takes these few bytes at once.
       ERR_clear_error();
       SSL_shutdown(ssl_);
-      if (out_at_ < out_.size()) ::send(socket_.fd(), out_.data() + out_at_, out_.size() - out_at_, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (out_at_ < out_.size())
+        ::send(socket_.fd(), out_.data() + out_at_, out_.size() - out_at_, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     socket_.close();
   }
@@ -117,9 +118,7 @@ class TlsStream final : public Stream {
   int bio_read(char* into, int size) {
     if (drained_) return -1;
     ssize_t got = 0;
-    do {
-      got = ::recv(socket_.fd(), into, static_cast<std::size_t>(size), MSG_DONTWAIT);
-    } while (got < 0 && errno == EINTR);
+    do { got = ::recv(socket_.fd(), into, static_cast<std::size_t>(size), MSG_DONTWAIT); } while (got < 0 && errno == EINTR);
     if (got < 0 && errno != EAGAIN) {
       read_errno_ = errno;
       return 0;

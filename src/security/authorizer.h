@@ -13,8 +13,16 @@ namespace weir::security {
 
 /// Kafka's ACL operations, by their wire numbers.
 enum class Operation : std::int8_t {
-  read = 3, write = 4, create = 5, remove = 6, alter = 7, describe = 8, cluster_action = 9, describe_configs = 10,
-  alter_configs = 11, idempotent_write = 12,
+  read = 3,
+  write = 4,
+  create = 5,
+  remove = 6,
+  alter = 7,
+  describe = 8,
+  cluster_action = 9,
+  describe_configs = 10,
+  alter_configs = 11,
+  idempotent_write = 12,
 };
 
 /// Kafka's resource types, by their wire numbers.
@@ -37,7 +45,9 @@ class Authorizer {
 /// Everybody may do everything, free of charge.
 class AllowAll final : public Authorizer {
  public:
-  bool authorize(const model::RequestContext& /*ctx*/, Operation /*operation*/, const Resource& /*resource*/) override { return true; }
+  bool authorize(const model::RequestContext& /*ctx*/, Operation /*operation*/, const Resource& /*resource*/) override {
+    return true;
+  }
   std::int32_t charge(const model::RequestContext& /*ctx*/, std::uint64_t /*bytes*/) override { return 0; }
 };
 

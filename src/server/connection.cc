@@ -13,8 +13,8 @@ namespace {
 using runtime::Task;
 
 constexpr std::size_t length_prefix_bytes = 4;
-constexpr std::size_t slab_bytes_min = 4096;          // an idle connection holds no more
-constexpr std::size_t large_frame_bytes = 16384;      // from here the next slab is made for a frame of the same size
+constexpr std::size_t slab_bytes_min = 4096;      // an idle connection holds no more
+constexpr std::size_t large_frame_bytes = 16384;  // from here the next slab is made for a frame of the same size
 constexpr std::size_t slab_hint_bytes_max = 1U << 20U;
 constexpr std::size_t replies_per_write_max = 64;
 
@@ -26,7 +26,8 @@ std::string_view looks_like(std::uint32_t length) {
   if (length == get || length == post || length == head || length == put) {
     return "an HTTP request (the admin API has its own listener: weir.admin.listeners)";
   }
-  if ((length >> 16U) == 0x1603U) return "a TLS hello on a plaintext listener (use the SSL listener, or security.protocol=PLAINTEXT)";
+  if ((length >> 16U) == 0x1603U)
+    return "a TLS hello on a plaintext listener (use the SSL listener, or security.protocol=PLAINTEXT)";
   return "no Kafka request";
 }
 
@@ -43,7 +44,8 @@ Connection::Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, A
 }
 
 void Connection::close_with(std::string_view reason) {
-  runtime_.log->warn("server", "connection closed", {{"peer", runtime::to_string(stream_->peer())}, {"listener", listener_}, {"reason", reason}});
+  runtime_.log->warn("server", "connection closed",
+                     {{"peer", runtime::to_string(stream_->peer())}, {"listener", listener_}, {"reason", reason}});
 }
 
 Task<bool> Connection::fill(std::size_t wanted_bytes) {
@@ -51,16 +53,16 @@ Task<bool> Connection::fill(std::size_t wanted_bytes) {
   while (end_ - begin_ < wanted_bytes) {
     // A new slab when the rest of this one cannot hold what is wanted; frames already handed out keep the old one alive.
     if (!slab_ || slab_.size() - begin_ < wanted_bytes || slab_.size() == end_) {
-      const std::size_t hint = last_frame_bytes_ >= large_frame_bytes ? std::min(last_frame_bytes_ + slab_bytes_min, slab_hint_bytes_max) : 0;
+      const std::size_t hint =
+          last_frame_bytes_ >= large_frame_bytes ? std::min(last_frame_bytes_ + slab_bytes_min, slab_hint_bytes_max) : 0;
       bytes::SlabRef next = bytes::SlabRef::allocate(std::max({wanted_bytes, hint, slab_bytes_min}));
       if (end_ > begin_) std::memcpy(next.writable().data(), slab_.writable().data() + begin_, end_ - begin_);
       end_ -= begin_;
       begin_ = 0;
       slab_ = std::move(next);
     }
-    const base::MonoTime deadline = limits_.idle_max < base::Duration::zero()
-                                        ? runtime::no_deadline
-                                        : runtime::Reactor::current().now() + limits_.idle_max;
+    const base::MonoTime deadline =
+        limits_.idle_max < base::Duration::zero() ? runtime::no_deadline : runtime::Reactor::current().now() + limits_.idle_max;
     auto count = co_await stream_->read_some(slab_.writable().subspan(end_), deadline);
     if (!count) {
       // Resets and idle ends are everyday; only what the operator can act on is told.
@@ -136,9 +138,8 @@ Task<void> Connection::read_loop(runtime::Stop& stop) {
     }
     ctx.mark(model::Stage::parsed, runtime::Reactor::current().now());
     const bool overlaps = dispatcher_.may_overlap(ctx.api_key);
-    while (!closing_.requested() &&
-           (slots_.size() >= limits_.requests_inflight_max ||
-            (running_count_ > 0 && !(overlaps && dispatcher_.may_overlap(running_key_))))) {
+    while (!closing_.requested() && (slots_.size() >= limits_.requests_inflight_max ||
+                                     (running_count_ > 0 && !(overlaps && dispatcher_.may_overlap(running_key_))))) {
       (void)co_await changed_.wait(runtime::no_deadline, &closing_);
     }
     if (closing_.requested()) break;
@@ -155,7 +156,8 @@ Task<void> Connection::read_loop(runtime::Stop& stop) {
 
 Task<void> Connection::write_loop() {
   for (;;) {
-    while (slots_.empty() && !reading_ended_ && !closing_.requested()) (void)co_await changed_.wait(runtime::no_deadline, &closing_);
+    while (slots_.empty() && !reading_ended_ && !closing_.requested())
+      (void)co_await changed_.wait(runtime::no_deadline, &closing_);
     if (slots_.empty()) break;
     (void)co_await slots_.front()->reply.wait();
     // All replies that are ready in order go out in one gathered write.

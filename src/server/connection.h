@@ -21,9 +21,9 @@
 namespace weir::server {
 
 struct Limits {
-  std::uint32_t frame_bytes_max = 104857600;      ///< socket.request.max.bytes
-  std::uint32_t requests_inflight_max = 500;      ///< queued.max.requests
-  base::Duration idle_max = std::chrono::minutes(10);  ///< connections.max.idle.ms; negative: for ever
+  std::uint32_t frame_bytes_max = 104857600;            ///< socket.request.max.bytes
+  std::uint32_t requests_inflight_max = 500;            ///< queued.max.requests
+  base::Duration idle_max = std::chrono::minutes(10);   ///< connections.max.idle.ms; negative: for ever
   base::Duration write_max = std::chrono::seconds(60);  ///< a peer that takes nothing for so long is cut
 };
 
@@ -80,7 +80,7 @@ class Connection {
   std::int16_t running_key_ = -1;            ///< of the newest request in work
   bool reading_ended_ = false;
   base::MonoTime muted_until_{};
-  runtime::Event changed_;                   ///< a slot was added or answered, or reading ended
+  runtime::Event changed_;  ///< a slot was added or answered, or reading ended
 };
 
 }  // namespace weir::server

@@ -37,7 +37,9 @@ Server::~Server() { ENSURE(open_count_ == 0, "the server was destroyed with {} o
 Task<base::Result<void>> Server::start() {
   for (const ListenerOptions& listener : options_.listeners) {
     auto listening = co_await runtime_.network->listen(listener.address, listener.tls);
-    if (!listening) co_return base::with_context(fmt::format("listener {} on {}", listener.name, runtime::to_string(listener.address)), listening.error());
+    if (!listening)
+      co_return base::with_context(fmt::format("listener {} on {}", listener.name, runtime::to_string(listener.address)),
+                                   listening.error());
     listeners_.push_back(std::move(*listening));
   }
   for (std::size_t i = 0; i < listeners_.size(); ++i) acceptors_.spawn("accept", accept_loop(i));
@@ -63,7 +65,8 @@ bool Server::admit(const std::string& peer_host) {
   }
   if (from_ip == 0) per_ip_.erase(peer_host);
   refused_counter_.add();
-  runtime_.log->warn("server", "connection refused: max.connections or max.connections.per.ip is reached", {{"peer", peer_host}, {"open", open_count_}});
+  runtime_.log->warn("server", "connection refused: max.connections or max.connections.per.ip is reached",
+                     {{"peer", peer_host}, {"open", open_count_}});
   return false;
 }
 

@@ -14,12 +14,19 @@ namespace {
 /// What a new group may cost beside its payloads: header, rounding, and a line for its first record.
 constexpr std::uint64_t group_overhead_bytes = group_header_bytes + 2 * block_bytes;
 
-std::uint64_t record_cost(std::size_t payload_bytes) { return round_up(payload_bytes, payload_alignment_bytes) + record_entry_bytes; }
+std::uint64_t record_cost(std::size_t payload_bytes) {
+  return round_up(payload_bytes, payload_alignment_bytes) + record_entry_bytes;
+}
 }  // namespace
 
 ShardAppender::ShardAppender(runtime::Runtime& runtime, runtime::ShardId shard, AppenderLimits limits, Space& space,
                              WalMetrics& metrics)
-    : runtime_(runtime), reactor_(runtime.shard(shard)), shard_(shard), limits_(limits), space_(space), metrics_(metrics),
+    : runtime_(runtime),
+      reactor_(runtime.shard(shard)),
+      shard_(shard),
+      limits_(limits),
+      space_(space),
+      metrics_(metrics),
       pool_(limits.slab_bytes, limits.memory_bytes_max) {}
 
 ShardAppender::~ShardAppender() {
@@ -37,7 +44,8 @@ void ShardAppender::begin(Lane* lane, ShardSink* sink) {
 bool ShardAppender::fits_open(std::size_t payload_bytes) const {
   if (!open_) return false;
   const std::uint64_t tables = table_bytes(open_->records.size() + 1, 0);
-  return open_->begin_bytes + open_->fill_bytes + round_up(payload_bytes, payload_alignment_bytes) + tables <= open_->slab.size();
+  return open_->begin_bytes + open_->fill_bytes + round_up(payload_bytes, payload_alignment_bytes) + tables <=
+         open_->slab.size();
 }
 
 bool ShardAppender::admits(std::size_t payload_bytes) const {
@@ -138,11 +146,13 @@ Appender::Reservation ShardAppender::reserve(const RecordHeader& header, std::si
   queue_bytes_ += cost;
   space_.unplaced_bytes.fetch_add(static_cast<std::int64_t>(cost), std::memory_order_relaxed);
   reserved_ = true;
-  return {.payload = bytes::MutableBytes(open_->front() + record.entry.payload_offset_bytes, payload_bytes), .id = ++reservation_id_};
+  return {.payload = bytes::MutableBytes(open_->front() + record.entry.payload_offset_bytes, payload_bytes),
+          .id = ++reservation_id_};
 }
 
 bytes::Buffer ShardAppender::commit_record(const Reservation& reservation, std::uint32_t crc) {
-  ENSURE(reserved_ && reservation.id == reservation_id_, "commit of reservation {}, open is {}", reservation.id, reservation_id_);
+  ENSURE(reserved_ && reservation.id == reservation_id_, "commit of reservation {}, open is {}", reservation.id,
+         reservation_id_);
   reserved_ = false;
   RecordEntry& entry = open_->records.back().entry;
   entry.payload_crc = crc;
@@ -331,26 +341,23 @@ void ShardAppender::send_returns() {
 
 runtime::Task<base::Result<bytes::Buffer>> ShardAppender::read(Place place) {
   ENSURE(lane_ != nullptr, "read before recovery");
-  auto raw = co_await runtime::submit_to(runtime_.shard(runtime::ShardId(0)), [lane = lane_, place] { return lane->read(place); });
+  auto raw =
+      co_await runtime::submit_to(runtime_.shard(runtime::ShardId(0)), [lane = lane_, place] { return lane->read(place); });
   if (!raw) co_return std::unexpected(std::move(raw).error());
   metrics_.reads.add();
   if (bytes::crc32c(raw->view()) != place.crc) {
     metrics_.read_corrupt.add();
-    const std::string where =
-        co_await runtime::submit_to(runtime_.shard(runtime::ShardId(0)), [lane = lane_, place] { return lane->describe(place); });
+    const std::string where = co_await runtime::submit_to(runtime_.shard(runtime::ShardId(0)),
+                                                          [lane = lane_, place] { return lane->describe(place); });
     co_return base::fail(base::ErrorKind::corrupt, "the payload's checksum does not match: " + where);
   }
   co_return std::move(*raw);
 }
 
-bool ShardAppender::idle() const {
-  return under_way_ == 0 && !open_ && full_.empty() && !pump_posted_ && !returns_posted_;
-}
+bool ShardAppender::idle() const { return under_way_ == 0 && !open_ && full_.empty() && !pump_posted_ && !returns_posted_; }
 
 runtime::Task<void> ShardAppender::drain() {
-  while (!idle()) {
-    co_await drained_.wait();
-  }
+  while (!idle()) { co_await drained_.wait(); }
   if (idle_timer_ != 0) reactor_.cancel_timer(idle_timer_);
   idle_timer_ = 0;
 }

@@ -24,11 +24,11 @@ namespace weir::wal {
 class Lane;
 
 struct AppenderLimits {
-  std::size_t slab_bytes = 0;             ///< also the largest group of ordinary payloads
+  std::size_t slab_bytes = 0;  ///< also the largest group of ordinary payloads
   std::uint64_t memory_bytes_max = 0;
-  std::uint64_t queue_bytes_max = 0;      ///< reserved and not yet durable
-  std::uint32_t groups_max = 0;           ///< under way at a time
-  std::uint32_t statements_max = 0;       ///< per group; the others follow in the next one
+  std::uint64_t queue_bytes_max = 0;  ///< reserved and not yet durable
+  std::uint32_t groups_max = 0;       ///< under way at a time
+  std::uint32_t statements_max = 0;   ///< per group; the others follow in the next one
   std::size_t payload_bytes_max = 0;
 };
 
@@ -94,12 +94,12 @@ class ShardAppender final : public Appender {
   ShardSink* sink_ = nullptr;
 
   SlabPool pool_;
-  bytes::SlabRef slab_;                 ///< the current one
-  std::size_t slab_fill_bytes_ = 0;     ///< of sealed groups in it
+  bytes::SlabRef slab_;              ///< the current one
+  std::size_t slab_fill_bytes_ = 0;  ///< of sealed groups in it
   std::unique_ptr<Group> open_;
-  std::deque<std::unique_ptr<Group>> full_;   ///< closed, not yet sent; bounded by queue_bytes_max
+  std::deque<std::unique_ptr<Group>> full_;  ///< closed, not yet sent; bounded by queue_bytes_max
   std::uint32_t under_way_ = 0;
-  std::uint64_t queue_bytes_ = 0;       ///< admitted and not yet durable
+  std::uint64_t queue_bytes_ = 0;  ///< admitted and not yet durable
   std::uint64_t reservation_id_ = 0;
   bool reserved_ = false;
   bool pump_posted_ = false;
@@ -116,7 +116,7 @@ class ShardAppender final : public Appender {
     std::uint64_t records;
   };
   friend class Lane;
-  std::vector<Released> released_;      ///< gathered for one hop per turn
+  std::vector<Released> released_;  ///< gathered for one hop per turn
   std::vector<StatedOffset> uploaded_;
   bool returns_posted_ = false;
   std::vector<DurableRecord> durable_scratch_;

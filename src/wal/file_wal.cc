@@ -55,8 +55,10 @@ Options FileWal::checked(Options options) {
   options.segment_bytes = effective_segment_bytes(options);
   const std::uint64_t room = options.segment_bytes - block_bytes;
   ENSURE(options.segment_bytes >= 16 * block_bytes, "WAL segments of {} bytes are too small", options.segment_bytes);
-  ENSURE(options.inflight_writes_max > 0 && options.size_bytes >= options.segment_bytes, "a WAL of {} bytes", options.size_bytes);
-  options.group_bytes_max = static_cast<std::uint32_t>(std::min<std::uint64_t>(options.group_bytes_max, room / 2) / block_bytes * block_bytes);
+  ENSURE(options.inflight_writes_max > 0 && options.size_bytes >= options.segment_bytes, "a WAL of {} bytes",
+         options.size_bytes);
+  options.group_bytes_max =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(options.group_bytes_max, room / 2) / block_bytes * block_bytes);
   options.window_bytes = std::max<std::uint64_t>(options.window_bytes, std::uint64_t{options.segment_bytes});
   return options;
 }
@@ -66,16 +68,22 @@ AppenderLimits FileWal::limits() const {
   const std::uint32_t statements_max = std::clamp(options_.segment_bytes / 8 / statement_entry_bytes, 64U, 32768U);
   const std::uint64_t tables = round_up(table_bytes(1, statements_max), block_bytes) + 2 * block_bytes;
   return {.slab_bytes = options_.group_bytes_max,
-          .memory_bytes_max = std::max<std::uint64_t>(options_.group_memory_bytes_max / shards, 2 * std::uint64_t{options_.group_bytes_max}),
-          .queue_bytes_max = std::max<std::uint64_t>(options_.window_bytes / 2 / shards, 2 * std::uint64_t{options_.group_bytes_max}),
+          .memory_bytes_max =
+              std::max<std::uint64_t>(options_.group_memory_bytes_max / shards, 2 * std::uint64_t{options_.group_bytes_max}),
+          .queue_bytes_max =
+              std::max<std::uint64_t>(options_.window_bytes / 2 / shards, 2 * std::uint64_t{options_.group_bytes_max}),
           .groups_max = options_.inflight_writes_max,
           .statements_max = statements_max,
           .payload_bytes_max = options_.segment_bytes - block_bytes - tables};
 }
 
 FileWal::FileWal(runtime::Runtime& runtime, const Identity& identity, Options options)
-    : runtime_(runtime), identity_(identity), options_(checked(std::move(options))), metrics_(*runtime.metrics),
-      book_(options_.segment_bytes, block_bytes), files_(runtime, identity, options_, book_, metrics_),
+    : runtime_(runtime),
+      identity_(identity),
+      options_(checked(std::move(options))),
+      metrics_(*runtime.metrics),
+      book_(options_.segment_bytes, block_bytes),
+      files_(runtime, identity, options_, book_, metrics_),
       lane_(runtime, identity, options_, book_, files_, gate_, space_, metrics_) {
   for (std::uint32_t shard = 0; shard < runtime.shards.size(); ++shard) {
     appenders_.push_back(std::make_unique<ShardAppender>(runtime, runtime::ShardId(shard), limits(), space_, metrics_));
@@ -89,7 +97,8 @@ runtime::Task<base::Result<RecoveredWal>> FileWal::recover(std::vector<Registere
                                                            std::function<void(std::uint64_t, std::uint64_t)> progress) {
   ENSURE(!volume_, "recover() is called once");
   Recovery recovery(runtime_, identity_, options_.directory, metrics_);
-  const bool has_earlier = std::any_of(earlier.begin(), earlier.end(), [](const RegisteredWal& wal) { return wal.segment_count > 0; });
+  const bool has_earlier =
+      std::any_of(earlier.begin(), earlier.end(), [](const RegisteredWal& wal) { return wal.segment_count > 0; });
   auto volume = co_await recovery.open_volume(has_earlier);
   if (!volume) co_return std::unexpected(std::move(volume).error());
   auto recovered = co_await recovery.read_all(std::move(earlier), files_, book_, std::move(progress));
@@ -101,7 +110,8 @@ runtime::Task<base::Result<RecoveredWal>> FileWal::recover(std::vector<Registere
   // Reads of what was recovered work from here on, releases too; appends from start() on.
   for (std::uint32_t shard = 0; shard < appenders_.size(); ++shard) {
     ShardAppender* appender = appenders_[shard].get();
-    co_await runtime::submit_to(runtime_.shard(runtime::ShardId(shard)), [appender, lane = &lane_] { appender->begin(lane, nullptr); });
+    co_await runtime::submit_to(runtime_.shard(runtime::ShardId(shard)),
+                                [appender, lane = &lane_] { appender->begin(lane, nullptr); });
   }
   co_return recovered;
 }
@@ -111,13 +121,15 @@ runtime::Task<base::Result<void>> FileWal::start(
   ENSURE(volume_ && !started_, "start() follows recover(), once");
   ENSURE(sinks.size() == appenders_.size(), "{} sinks for {} shards", sinks.size(), appenders_.size());
   WEIR_CO_TRY(co_await files_.start(
-      std::move(register_segments), [lane = &lane_] { lane->pump(); }, [lane = &lane_](std::string why) { lane->seal(std::move(why)); }));
+      std::move(register_segments), [lane = &lane_] { lane->pump(); },
+      [lane = &lane_](std::string why) { lane->seal(std::move(why)); }));
   started_ = true;
   lane_.pump();
   for (std::uint32_t shard = 0; shard < appenders_.size(); ++shard) {
     ShardAppender* appender = appenders_[shard].get();
     ShardSink* sink = sinks[shard];
-    co_await runtime::submit_to(runtime_.shard(runtime::ShardId(shard)), [appender, lane = &lane_, sink] { appender->begin(lane, sink); });
+    co_await runtime::submit_to(runtime_.shard(runtime::ShardId(shard)),
+                                [appender, lane = &lane_, sink] { appender->begin(lane, sink); });
   }
   co_return base::Result<void>();
 }

@@ -1,9 +1,9 @@
 #include "wal/format.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "bytes/crc32c.h"
@@ -22,7 +22,7 @@ constexpr std::uint64_t group_magic = 0x5052475772696577ULL;
 
 constexpr std::size_t block_crc_offset = block_bytes - 4;
 constexpr std::size_t group_crc_offset = group_header_bytes - 4;
-constexpr std::size_t group_identity_offset = 16;   // identity, LSN, ..., position: what seeds the table's CRC
+constexpr std::size_t group_identity_offset = 16;  // identity, LSN, ..., position: what seeds the table's CRC
 constexpr std::size_t group_identity_end = 96;
 constexpr std::uint32_t segment_flag_retired = 1;
 
@@ -149,8 +149,9 @@ base::Result<model::ClusterId> decode_volume(bytes::Bytes file) {
     if (load_le<std::uint32_t>(block + block_crc_offset) != bytes::crc32c(bytes::Bytes(block, block_crc_offset))) continue;
     const auto version = load_le<std::uint16_t>(block + 8);
     if (version > format_version) {
-      return base::fail(base::ErrorKind::invalid, fmt::format("WAL format {} is newer than this binary's {}: start a newer weir",
-                                                              version, format_version));
+      return base::fail(
+          base::ErrorKind::invalid,
+          fmt::format("WAL format {} is newer than this binary's {}: start a newer weir", version, format_version));
     }
     return get_id<model::ClusterId>(block + 16);
   }
@@ -178,8 +179,9 @@ base::Result<SegmentHeader> decode_segment_header(bytes::Bytes block) {
   }
   const auto version = load_le<std::uint16_t>(block.data() + 8);
   if (version > format_version) {
-    return base::fail(base::ErrorKind::invalid, fmt::format("segment format {} is newer than this binary's {}: start a newer weir",
-                                                            version, format_version));
+    return base::fail(
+        base::ErrorKind::invalid,
+        fmt::format("segment format {} is newer than this binary's {}: start a newer weir", version, format_version));
   }
   return SegmentHeader{.identity = get_identity(block.data() + 16),
                        .segment = load_le<std::uint32_t>(block.data() + 64),
@@ -208,8 +210,8 @@ void encode_statement(std::byte* to, const Statement& statement) {
 }
 
 void encode_group_header(std::byte* to, const GroupHeader& header, bytes::Bytes table) {
-  ENSURE(table.size() == table_bytes(header.record_count, header.statement_count), "a table of {} bytes for {} records, {} lines",
-         table.size(), header.record_count, header.statement_count);
+  ENSURE(table.size() == table_bytes(header.record_count, header.statement_count),
+         "a table of {} bytes for {} records, {} lines", table.size(), header.record_count, header.statement_count);
   std::memset(to, 0, group_header_bytes);
   store_le(to, group_magic);
   store_le(to + 8, format_version);

@@ -18,13 +18,13 @@
 
 namespace weir::wal {
 
-inline constexpr std::uint32_t block_bytes = 4096;         ///< unit of placement and of the device
+inline constexpr std::uint32_t block_bytes = 4096;  ///< unit of placement and of the device
 inline constexpr std::uint16_t format_version = 1;
 inline constexpr std::uint32_t group_header_bytes = 128;
 inline constexpr std::uint32_t record_entry_bytes = 56;
 inline constexpr std::uint32_t statement_entry_bytes = 32;
 inline constexpr std::uint32_t payload_alignment_bytes = 8;
-inline constexpr std::size_t batch_front_bytes = 61;       ///< of a payload, kept by recovery
+inline constexpr std::size_t batch_front_bytes = 61;  ///< of a payload, kept by recovery
 inline constexpr std::size_t volume_file_bytes = 2 * block_bytes;
 
 [[nodiscard]] constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
@@ -55,11 +55,11 @@ struct SegmentHeader {
 struct GroupHeader {
   Identity identity;
   model::Lsn lsn;
-  model::Lsn durable_lsn;              ///< contiguous durable LSN known at submission
-  std::uint64_t keyspace_revision = 0; ///< newest that its appends rely on
+  model::Lsn durable_lsn;               ///< contiguous durable LSN known at submission
+  std::uint64_t keyspace_revision = 0;  ///< newest that its appends rely on
   std::uint32_t segment = 0;
-  std::uint32_t position_bytes = 0;    ///< of the group in its segment
-  std::uint32_t total_bytes = 0;       ///< multiple of block_bytes
+  std::uint32_t position_bytes = 0;  ///< of the group in its segment
+  std::uint32_t total_bytes = 0;     ///< multiple of block_bytes
   std::uint32_t table_offset_bytes = 0;
   std::uint32_t record_count = 0;
   std::uint32_t statement_count = 0;

@@ -1,11 +1,11 @@
 // The bytes on disk: golden files that are never rewritten, and every refusal of the parser.
 #include "wal/format.h"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <fstream>
 #include <iterator>
+
+#include <gtest/gtest.h>
 
 #include "bytes/crc32c.h"
 #include "wal/group.h"
@@ -54,7 +54,11 @@ Group sample_group() {
   group.statements = {{.partition = partition(7, 0), .high_watermark = model::Offset(40)},
                       {.partition = partition(9, 4), .high_watermark = model::Offset(1LL << 40U)}};
   group.seal();
-  group.write_header({.identity = identity(2), .lsn = model::Lsn(17), .durable_lsn = model::Lsn(15), .keyspace_revision = 99, .segment = 3,
+  group.write_header({.identity = identity(2),
+                      .lsn = model::Lsn(17),
+                      .durable_lsn = model::Lsn(15),
+                      .keyspace_revision = 99,
+                      .segment = 3,
                       .position_bytes = 8192});
   return group;
 }
@@ -62,10 +66,13 @@ const ExamineContext context{.identity = identity(2), .segment = 3, .segment_byt
 
 TEST(WalFormat, GoldenFiles) {
   expect_golden("volume-v1.bin", bytes::Bytes(encode_volume(identity(2).cluster).writable()));
-  expect_golden("segment-header-v1.bin",
-                bytes::Bytes(encode_segment_header({.identity = identity(2), .segment = 3, .segment_bytes = segment_bytes}).writable()));
+  expect_golden(
+      "segment-header-v1.bin",
+      bytes::Bytes(encode_segment_header({.identity = identity(2), .segment = 3, .segment_bytes = segment_bytes}).writable()));
   expect_golden("segment-stub-v1.bin",
-                bytes::Bytes(encode_segment_header({.identity = identity(2), .segment = 3, .segment_bytes = segment_bytes, .retired = true}).writable()));
+                bytes::Bytes(encode_segment_header(
+                                 {.identity = identity(2), .segment = 3, .segment_bytes = segment_bytes, .retired = true})
+                                 .writable()));
   const Group group = sample_group();
   expect_golden("group-v1.bin", group.pieces().at(0));
 }
@@ -127,8 +134,11 @@ TEST(WalFormat, AnotherLsnMakesAnOldTableInvalid) {
 }
 
 TEST(WalFormat, LengthsThatDoNotFitAreTornWhateverTheyClaim) {
-  const struct { std::size_t at; std::uint32_t value; } lies[] = {
-      {96, 0}, {96, 100}, {96, 0xFFFFF000}, {96, segment_bytes}, {100, 0}, {100, 0xFFFFFFF0}, {104, 0xFFFFFFFF}, {108, 0xFFFFFFFF}, {104, 5000}};
+  const struct {
+    std::size_t at;
+    std::uint32_t value;
+  } lies[] = {{96, 0},           {96, 100},         {96, 0xFFFFF000},  {96, segment_bytes}, {100, 0},
+              {100, 0xFFFFFFF0}, {104, 0xFFFFFFFF}, {108, 0xFFFFFFFF}, {104, 5000}};
   for (const auto& lie : lies) {
     const Group group = sample_group();
     std::byte* at = group.front();

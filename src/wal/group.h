@@ -24,11 +24,11 @@ struct GroupRecord {
 struct Group {
   runtime::ShardId shard;
   bytes::SlabRef slab;
-  std::size_t begin_bytes = 0;           ///< in the slab
-  std::size_t fill_bytes = 0;            ///< header and payloads so far
+  std::size_t begin_bytes = 0;  ///< in the slab
+  std::size_t fill_bytes = 0;   ///< header and payloads so far
   std::vector<GroupRecord> records;
   std::vector<Statement> statements;
-  std::uint64_t admitted_bytes = 0;      ///< counted against WAL space until the group has a place
+  std::uint64_t admitted_bytes = 0;  ///< counted against WAL space until the group has a place
 
   // set by seal()
   bytes::SlabRef table_slab;             ///< empty: the table stands in `slab` behind the payloads
@@ -37,11 +37,11 @@ struct Group {
   base::MonoTime sealed_at{};
 
   // set by the lane
-  std::uint64_t sequence = 0;            ///< of submission
+  std::uint64_t sequence = 0;  ///< of submission
   SegmentBook::Spot spot;
   model::Lsn lsn;
   std::vector<model::Lsn> failed_lsns;
-  std::vector<SegmentHandle> copies;     ///< segments of failed attempts
+  std::vector<SegmentHandle> copies;  ///< segments of failed attempts
 
   std::shared_ptr<runtime::Completion<base::Result<void>>> flushed;  ///< told on the group's shard
 

@@ -1,8 +1,8 @@
 #include "wal/lane.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 
@@ -10,7 +10,13 @@ namespace weir::wal {
 
 Lane::Lane(runtime::Runtime& runtime, const Identity& identity, const Options& options, SegmentBook& book, SegmentFiles& files,
            Gate& gate, Space& space, WalMetrics& metrics)
-    : runtime_(runtime), identity_(identity), options_(options), book_(book), files_(files), gate_(gate), space_(space),
+    : runtime_(runtime),
+      identity_(identity),
+      options_(options),
+      book_(book),
+      files_(files),
+      gate_(gate),
+      space_(space),
       metrics_(metrics) {}
 
 void Lane::submit(std::unique_ptr<Group> group) {
@@ -26,10 +32,8 @@ void Lane::pump() {
     return;
   }
   // New groups leave a quarter of the window to re-appends: these must never wait behind what waits for them.
-  while (issue(reappends_, options_.window_bytes)) {
-  }
-  while (reappends_.empty() && issue(queue_, options_.window_bytes - options_.window_bytes / 4)) {
-  }
+  while (issue(reappends_, options_.window_bytes)) {}
+  while (reappends_.empty() && issue(queue_, options_.window_bytes - options_.window_bytes / 4)) {}
   if (stopping_ && inflight_ == 0) drop_queued(base::Error{base::ErrorKind::exhausted, "the WAL stayed full until the stop"});
   publish_space();
   files_.consider();
@@ -53,7 +57,8 @@ bool Lane::issue(std::deque<std::unique_ptr<Group>>& queue, std::uint64_t window
       // Nothing in flight can move the prefix: this group itself holds it back.
       std::unique_ptr<Group> stuck = std::move(queue.front());
       queue.pop_front();
-      give_up(std::move(stuck), base::Error{base::ErrorKind::io, "WAL writes keep failing: the window is full of failed copies"});
+      give_up(std::move(stuck),
+              base::Error{base::ErrorKind::io, "WAL writes keep failing: the window is full of failed copies"});
       return true;
     }
     return false;
@@ -70,11 +75,12 @@ bool Lane::issue(std::deque<std::unique_ptr<Group>>& queue, std::uint64_t window
   ++next_lsn_;
   issued_bytes_ += group.total_bytes;
   unresolved_.push_back({.end_bytes = issued_bytes_, .resolved = false});
-  ENSURE(unresolved_.size() == 1 || issued_bytes_ - prefix_bytes_ <= options_.window_bytes, "the writer is {} bytes past its durable prefix",
-         issued_bytes_ - prefix_bytes_);
+  ENSURE(unresolved_.size() == 1 || issued_bytes_ - prefix_bytes_ <= options_.window_bytes,
+         "the writer is {} bytes past its durable prefix", issued_bytes_ - prefix_bytes_);
   ENSURE(durable_lsn_.value() + unresolved_.size() == group.lsn.value(), "LSN {} does not follow {} unresolved of {}",
          group.lsn.value(), unresolved_.size(), durable_lsn_.value());
-  space_.unplaced_bytes.fetch_sub(static_cast<std::int64_t>(group.copies.empty() ? group.admitted_bytes : 0), std::memory_order_relaxed);
+  space_.unplaced_bytes.fetch_sub(static_cast<std::int64_t>(group.copies.empty() ? group.admitted_bytes : 0),
+                                  std::memory_order_relaxed);
   group.write_header({.identity = identity_,
                       .lsn = group.lsn,
                       .durable_lsn = durable_lsn_,
@@ -276,8 +282,8 @@ runtime::Task<base::Result<bytes::Buffer>> Lane::read(Place place) {
 }
 
 runtime::Task<std::string> Lane::describe(Place place) {
-  co_return fmt::format("{} at byte {}, {} bytes, LSN {}", files_.at(place.segment)->path, place.offset_bytes, place.length_bytes,
-                        place.lsn.value());
+  co_return fmt::format("{} at byte {}, {} bytes, LSN {}", files_.at(place.segment)->path, place.offset_bytes,
+                        place.length_bytes, place.lsn.value());
 }
 
 void Lane::begin_stop() {

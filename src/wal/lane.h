@@ -83,14 +83,14 @@ class Lane {
   std::deque<std::unique_ptr<Group>> queue_;      ///< bounded by the appenders' groups_max
   std::deque<std::unique_ptr<Group>> reappends_;  ///< oldest first LSN first
   std::uint32_t inflight_ = 0;
-  std::set<std::uint64_t> outstanding_;           ///< sequences of groups not yet handed back
+  std::set<std::uint64_t> outstanding_;  ///< sequences of groups not yet handed back
   std::uint64_t next_sequence_ = 1;
 
   model::Lsn next_lsn_{1};
-  model::Lsn durable_lsn_{0};                     ///< contiguous
+  model::Lsn durable_lsn_{0};  ///< contiguous
   std::uint64_t issued_bytes_ = 0;
   std::uint64_t prefix_bytes_ = 0;
-  std::deque<Issued> unresolved_;                 ///< LSNs durable_lsn_ + 1 ..
+  std::deque<Issued> unresolved_;  ///< LSNs durable_lsn_ + 1 ..
   base::MonoTime last_durable_{};
   std::uint64_t keyspace_revision_ = 0;
 

@@ -9,7 +9,8 @@ namespace weir::wal {
 using runtime::MetricDecl;
 using runtime::MetricKind;
 
-inline constexpr MetricDecl metric_writes{"weir_wal_writes_total", MetricKind::counter, "Groups written to the WAL device and durable."};
+inline constexpr MetricDecl metric_writes{"weir_wal_writes_total", MetricKind::counter,
+                                          "Groups written to the WAL device and durable."};
 inline constexpr MetricDecl metric_written_bytes{"weir_wal_written_bytes_total", MetricKind::counter,
                                                  "Bytes of durable WAL groups, with headers and padding."};
 inline constexpr MetricDecl metric_records{"weir_wal_records_total", MetricKind::counter, "Records in durable WAL groups."};
@@ -29,7 +30,8 @@ inline constexpr MetricDecl metric_no_space{"weir_wal_no_space_total", MetricKin
                                             "Times the file system had no space for the WAL."};
 inline constexpr MetricDecl metric_waiting_for_segment{"weir_wal_segment_waits_total", MetricKind::counter,
                                                        "Times a group waited because no segment was free."};
-inline constexpr MetricDecl metric_segments_created{"weir_wal_segments_created_total", MetricKind::counter, "Segment files created."};
+inline constexpr MetricDecl metric_segments_created{"weir_wal_segments_created_total", MetricKind::counter,
+                                                    "Segment files created."};
 inline constexpr MetricDecl metric_segments_retired{"weir_wal_segments_retired_total", MetricKind::counter,
                                                     "Fenced or earlier segment files replaced by a stub."};
 inline constexpr MetricDecl metric_segments_recycled{"weir_wal_segments_recycled_total", MetricKind::counter,
@@ -87,6 +89,31 @@ struct WalMetrics {
   runtime::Counter& segment_headers_damaged;
 };
 
-inline const runtime::DeclaredMetrics wal_metrics({&metric_writes, &metric_written_bytes, &metric_records, &metric_control_groups, &metric_device_latency, &metric_slot_wait, &metric_write_failures, &metric_reappends, &metric_given_up, &metric_no_space, &metric_waiting_for_segment, &metric_segments_created, &metric_segments_retired, &metric_segments_recycled, &metric_used_bytes, &metric_size_bytes, &metric_admission_waits, &metric_admission_refused, &metric_reads, &metric_read_corrupt, &metric_recovered_groups, &metric_torn_groups, &metric_foreign_groups, &metric_group_after_hole, &metric_recovered_stub, &metric_segment_header_damaged});
+inline const runtime::DeclaredMetrics wal_metrics({&metric_writes,
+                                                   &metric_written_bytes,
+                                                   &metric_records,
+                                                   &metric_control_groups,
+                                                   &metric_device_latency,
+                                                   &metric_slot_wait,
+                                                   &metric_write_failures,
+                                                   &metric_reappends,
+                                                   &metric_given_up,
+                                                   &metric_no_space,
+                                                   &metric_waiting_for_segment,
+                                                   &metric_segments_created,
+                                                   &metric_segments_retired,
+                                                   &metric_segments_recycled,
+                                                   &metric_used_bytes,
+                                                   &metric_size_bytes,
+                                                   &metric_admission_waits,
+                                                   &metric_admission_refused,
+                                                   &metric_reads,
+                                                   &metric_read_corrupt,
+                                                   &metric_recovered_groups,
+                                                   &metric_torn_groups,
+                                                   &metric_foreign_groups,
+                                                   &metric_group_after_hole,
+                                                   &metric_recovered_stub,
+                                                   &metric_segment_header_damaged});
 
 }  // namespace weir::wal

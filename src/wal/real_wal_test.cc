@@ -1,7 +1,7 @@
 // The WAL on real files, two shards on their own threads, through both backends: order, bytes, locks and recovery.
-#include <gtest/gtest.h>
-
 #include <filesystem>
+
+#include <gtest/gtest.h>
 
 #include "bytes/crc32c.h"
 #include "runtime/scope.h"
@@ -53,8 +53,9 @@ Task<bool> produce(Wal* wal, std::uint32_t shard, CountingSink* sink) {
     const std::string text = payload_text(sink->which, i, size_of(i));
     const auto admitted = co_await appender.wait_admission(text.size(), runtime::no_deadline);
     EXPECT_OK(admitted);
-    auto slot = appender.reserve({.partition = sink->which, .epoch = model::LeaderEpoch(1), .base_offset = model::Offset(i), .offset_count = 1},
-                                 text.size(), {.slot = 0, .number = static_cast<std::uint64_t>(i)});
+    auto slot = appender.reserve(
+        {.partition = sink->which, .epoch = model::LeaderEpoch(1), .base_offset = model::Offset(i), .offset_count = 1},
+        text.size(), {.slot = 0, .number = static_cast<std::uint64_t>(i)});
     std::memcpy(slot.payload.data(), text.data(), text.size());
     static_cast<void>(appender.commit_record(slot, bytes::crc32c(bytes::as_bytes(text))));
     if (i % 64 == 0) co_await runtime::yield();
@@ -68,7 +69,8 @@ Task<bool> produce(Wal* wal, std::uint32_t shard, CountingSink* sink) {
   co_return true;
 }
 
-Task<void> run_session(runtime::Runtime* doors, Options options, std::uint32_t* registered, std::vector<std::unique_ptr<CountingSink>>* sinks) {
+Task<void> run_session(runtime::Runtime* doors, Options options, std::uint32_t* registered,
+                       std::vector<std::unique_ptr<CountingSink>>* sinks) {
   std::unique_ptr<Wal> wal = make_file_wal(*doors, identity(2), options);
   CO_ASSERT_OK(co_await wal->recover({}, nullptr));
   std::vector<ShardSink*> raw;
@@ -96,7 +98,8 @@ Task<void> run_session(runtime::Runtime* doors, Options options, std::uint32_t* 
 Task<void> recover_session(runtime::Runtime* doors, Options options, std::uint32_t registered) {
   std::unique_ptr<Wal> wal = make_file_wal(*doors, identity(3), options);
   const auto recovered = co_await wal->recover(
-      {{.session = identity(2).session, .wal = identity(2).wal, .segment_count = registered, .segment_bytes = segment_bytes}}, nullptr);
+      {{.session = identity(2).session, .wal = identity(2).wal, .segment_count = registered, .segment_bytes = segment_bytes}},
+      nullptr);
   CO_ASSERT_OK(recovered);
   EXPECT_EQ(recovered->groups_torn, 0U);
   const std::size_t shards = doors->shards.size();
@@ -108,7 +111,8 @@ Task<void> recover_session(runtime::Runtime* doors, Options options, std::uint32
     if (i % 97 != 0) continue;
     const auto read = co_await wal->appender(runtime::ShardId(0)).read(recovered->records[i].place);
     CO_ASSERT_OK(read);
-    EXPECT_EQ(read->text(), payload_text(header.partition, header.base_offset.value(), size_of(static_cast<int>(header.base_offset.value()))));
+    EXPECT_EQ(read->text(), payload_text(header.partition, header.base_offset.value(),
+                                         size_of(static_cast<int>(header.base_offset.value()))));
   }
   for (const Statement& statement : recovered->statements) EXPECT_EQ(statement.high_watermark.value(), records_per_shard);
   co_await wal->stop();
@@ -123,7 +127,9 @@ using Worlds = ::testing::Types<RealWorld<FileBackend::uring>, RealWorld<FileBac
 TYPED_TEST_SUITE(RealWal, Worlds);
 
 TYPED_TEST(RealWal, EveryRecordOfEveryShardIsDurableReadableAndRecovered) {
-  const Options options{.directory = this->world.directory() + "/wal", .size_bytes = 64U << 20U, .segment_bytes = segment_bytes,
+  const Options options{.directory = this->world.directory() + "/wal",
+                        .size_bytes = 64U << 20U,
+                        .segment_bytes = segment_bytes,
                         .group_bytes_max = 256U << 10U};
   runtime::Runtime* doors = &this->world.doors();
   std::uint32_t registered = 0;

@@ -1,10 +1,10 @@
 #include "wal/recovery.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "runtime/durable_directories.h"
@@ -16,12 +16,12 @@ using base::ErrorKind;
 
 namespace {
 constexpr std::string_view volume_name = "VOLUME";
-constexpr base::Duration lingering_write_max = std::chrono::seconds(30);       // a device may stall this long and not be dead
+constexpr base::Duration lingering_write_max = std::chrono::seconds(30);  // a device may stall this long and not be dead
 constexpr base::Duration lingering_write_look = std::chrono::milliseconds(10);
 
 std::string describe_ids(const model::ClusterId& found, const model::ClusterId& ours) {
-  return fmt::format("belongs to cluster {}, this broker's is {}: point weir.wal at this cluster's own directory", found.to_string(),
-                     ours.to_string());
+  return fmt::format("belongs to cluster {}, this broker's is {}: point weir.wal at this cluster's own directory",
+                     found.to_string(), ours.to_string());
 }
 
 /// A window over a file that grows to hold one group and moves forward.
@@ -33,7 +33,8 @@ class Window {
   }
   [[nodiscard]] std::uint64_t end() const { return end_; }
   /// Makes [position, position + at_least) present, reading as much as the window takes, at most to `limit`.
-  runtime::Task<base::Result<void>> fill(runtime::File* file, std::uint64_t position, std::uint64_t at_least, std::uint64_t limit) {
+  runtime::Task<base::Result<void>> fill(runtime::File* file, std::uint64_t position, std::uint64_t at_least,
+                                         std::uint64_t limit) {
     const std::size_t keep = position < end_ ? static_cast<std::size_t>(end_ - position) : 0;
     const std::byte* kept = keep > 0 ? slab_.writable().data() + (position - begin_) : nullptr;
     if (at_least > slab_.size()) {
@@ -51,7 +52,8 @@ class Window {
       if (!count) co_return std::unexpected(std::move(count).error());
       if (*count == 0) co_return base::fail(ErrorKind::corrupt, "the file is shorter than registered");
       end_ += *count / block_bytes * block_bytes;
-      if (*count % block_bytes != 0 && *count < block_bytes) co_return base::fail(ErrorKind::corrupt, "the file is shorter than registered");
+      if (*count % block_bytes != 0 && *count < block_bytes)
+        co_return base::fail(ErrorKind::corrupt, "the file is shorter than registered");
     }
     co_return base::Result<void>();
   }
@@ -67,7 +69,8 @@ class Window {
 runtime::Task<base::Result<Volume>> Recovery::open_volume(bool has_earlier) {
   runtime::FileSystem& fs = *runtime_.files;
   const std::string path = directory_ + "/" + std::string(volume_name);
-  if (auto made = co_await runtime::create_durable_directories(fs, directory_); !made) co_return base::with_context("WAL directory " + directory_, made.error());
+  if (auto made = co_await runtime::create_durable_directories(fs, directory_); !made)
+    co_return base::with_context("WAL directory " + directory_, made.error());
   auto opened = co_await fs.open(path, {.write = true, .create = true});
   if (!opened) co_return base::with_context("WAL volume " + path, opened.error());
   Volume volume{.file = std::move(*opened)};
@@ -76,8 +79,10 @@ runtime::Task<base::Result<Volume>> Recovery::open_volume(bool has_earlier) {
   if (!locked) {
     ready = base::with_context("locking " + path, locked.error());
   } else if (!*locked) {
-    ready = base::fail(ErrorKind::exists, path + " is locked: another weir is running on this data directory. Stop it, or start this "
-                                                 "one with its own --data-dir");
+    ready =
+        base::fail(ErrorKind::exists, path +
+                                          " is locked: another weir is running on this data directory. Stop it, or start this "
+                                          "one with its own --data-dir");
   } else {
     ready = co_await check_volume(*volume.file, path, has_earlier);
   }
@@ -101,10 +106,11 @@ runtime::Task<base::Result<void>> Recovery::check_volume(runtime::File& file, st
   }
   // Neither copy is whole. An empty file is a new volume (or one whose making a crash cut short: then no session is registered).
   if (*count > 0 && has_earlier) {
-    co_return base::fail(ErrorKind::corrupt, "the volume header " + path +
-                                                 " is damaged in both copies. If the segment files beside it are this cluster's, move "
-                                                 "the file away and start again: it is made anew after every segment's own header and "
-                                                 "groups have been checked");
+    co_return base::fail(ErrorKind::corrupt,
+                         "the volume header " + path +
+                             " is damaged in both copies. If the segment files beside it are this cluster's, move "
+                             "the file away and start again: it is made anew after every segment's own header and "
+                             "groups have been checked");
   }
   const bytes::SlabRef fresh = encode_volume(identity_.cluster);
   if (auto written = co_await file.write_at(0, {bytes::Bytes(fresh.writable())}, runtime::Durability::synced); !written) {
@@ -124,8 +130,9 @@ runtime::Task<base::Result<std::unique_ptr<Recovery::Found>>> Recovery::open_seg
   segment.number = number;
   auto opened = co_await runtime_.files->open(segment.path, {.write = false, .direct = true});
   if (!opened && opened.kind() == ErrorKind::not_found) {
-    co_return base::fail(ErrorKind::corrupt, segment.path + " is missing, but its session registered it: acknowledged data may be in it. "
-                                                            "Put the WAL directory back as it was");
+    co_return base::fail(ErrorKind::corrupt, segment.path +
+                                                 " is missing, but its session registered it: acknowledged data may be in it. "
+                                                 "Put the WAL directory back as it was");
   }
   if (!opened) co_return base::with_context(segment.path, opened.error());
   segment.file = std::move(*opened);
@@ -148,12 +155,15 @@ runtime::Task<base::Result<void>> Recovery::check_segment(Found& found, Register
     locked = co_await segment.file->try_lock();
   }
   if (!locked) co_return base::with_context("locking " + segment.path, locked.error());
-  if (!*locked) co_return base::fail(ErrorKind::exists, segment.path + " is locked: another weir is still running on this data directory");
+  if (!*locked)
+    co_return base::fail(ErrorKind::exists, segment.path + " is locked: another weir is still running on this data directory");
   auto size = co_await segment.file->size();
   if (!size) co_return base::with_context(segment.path, size.error());
   segment.file_bytes = *size;
-  const std::string short_text = fmt::format("{} has {} bytes, {} were registered: acknowledged data may be missing. Put the WAL "
-                                             "directory back as it was", segment.path, *size, wal.segment_bytes);
+  const std::string short_text = fmt::format(
+      "{} has {} bytes, {} were registered: acknowledged data may be missing. Put the WAL "
+      "directory back as it was",
+      segment.path, *size, wal.segment_bytes);
   if (*size < block_bytes) co_return base::fail(ErrorKind::corrupt, short_text);
   const bytes::SlabRef block = bytes::SlabRef::allocate(block_bytes, block_bytes);
   auto count = co_await segment.file->read_at(0, block.writable());
@@ -171,7 +181,8 @@ runtime::Task<base::Result<void>> Recovery::check_segment(Found& found, Register
     co_return base::fail(ErrorKind::invalid, segment.path + " " + describe_ids(header->identity.cluster, identity_.cluster));
   }
   if (!(header->identity.session == wal.session) || !(header->identity.wal == wal.wal) || header->segment != number) {
-    co_return base::fail(ErrorKind::invalid, segment.path + " is another session's segment: put the WAL directory back as it was");
+    co_return base::fail(ErrorKind::invalid,
+                         segment.path + " is another session's segment: put the WAL directory back as it was");
   }
   found.stub = header->retired;
   if (!found.stub && *size < wal.segment_bytes) co_return base::fail(ErrorKind::corrupt, short_text);
@@ -358,8 +369,9 @@ runtime::Task<void> Recovery::drop_removed(std::vector<RegisteredWal> earlier) {
     if (!entry.is_directory) continue;
     const auto id = model::Uuid::parse(entry.name);
     if (!id) continue;
-    const bool registered = std::any_of(earlier.begin(), earlier.end(),
-                                        [&](const RegisteredWal& wal) { return static_cast<const model::Uuid&>(wal.session) == *id; });
+    const bool registered = std::any_of(earlier.begin(), earlier.end(), [&](const RegisteredWal& wal) {
+      return static_cast<const model::Uuid&>(wal.session) == *id;
+    });
     if (registered) continue;
     const std::string path = directory_ + "/" + entry.name;
     auto content = co_await fs.list(path);

@@ -46,7 +46,7 @@ class Recovery {
     std::shared_ptr<SegmentFile> file;
     std::uint32_t segment_bytes = 0;
     bool stub = false;
-    std::vector<RecoveredRecord> records;    ///< their places' segment is set later
+    std::vector<RecoveredRecord> records;  ///< their places' segment is set later
     std::vector<Statement> statements;
     std::uint64_t bytes_read = 0;
     std::uint64_t groups_valid = 0;

@@ -1,7 +1,7 @@
 // What recovery must see, must refuse and must say.
-#include <gtest/gtest.h>
-
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "wal/format.h"
 #include "wal/metrics_decl.h"

@@ -1,9 +1,9 @@
 #include "wal/segment_files.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "base/units.h"
@@ -27,8 +27,14 @@ std::uint32_t effective_segment_bytes(const Options& options) {
 
 SegmentFiles::SegmentFiles(runtime::Runtime& runtime, Identity identity, const Options& options, SegmentBook& book,
                            WalMetrics& metrics)
-    : runtime_(runtime), identity_(identity), directory_(options.directory), size_bytes_(options.size_bytes),
-      segment_bytes_(effective_segment_bytes(options)), group_bytes_max_(options.group_bytes_max), book_(book), metrics_(metrics) {
+    : runtime_(runtime),
+      identity_(identity),
+      directory_(options.directory),
+      size_bytes_(options.size_bytes),
+      segment_bytes_(effective_segment_bytes(options)),
+      group_bytes_max_(options.group_bytes_max),
+      book_(book),
+      metrics_(metrics) {
   metrics_.size_bytes.set(static_cast<std::int64_t>(size_bytes_));
 }
 
@@ -53,7 +59,8 @@ runtime::Task<base::Result<void>> SegmentFiles::start(Register register_segments
   started_ = true;
   if (creatable_count() > 0) {
     const base::Result<void> made = co_await make_segment(false);
-    if (!made && made.kind() != ErrorKind::exhausted) co_return base::with_context("creating the first WAL segment", made.error());
+    if (!made && made.kind() != ErrorKind::exhausted)
+      co_return base::with_context("creating the first WAL segment", made.error());
     if (!made) note_trouble(made.error(), "creating a segment");
   } else {
     runtime_.log->warn("wal", "earlier sessions fill the WAL: appends wait until their records are uploaded",
@@ -150,8 +157,8 @@ runtime::Task<base::Result<std::shared_ptr<SegmentFile>>> SegmentFiles::create_f
   const std::string own = session_directory(directory_, identity_.session);
   auto free = co_await runtime_.files->free_space(own);
   if (free && *free < std::uint64_t{segment_bytes_} + segment_bytes_ / 8) {
-    co_return base::fail(ErrorKind::exhausted, fmt::format("{} bytes are free on the WAL's file system, a segment takes {}", *free,
-                                                           segment_bytes_));
+    co_return base::fail(ErrorKind::exhausted,
+                         fmt::format("{} bytes are free on the WAL's file system, a segment takes {}", *free, segment_bytes_));
   }
   auto segment = std::make_shared<SegmentFile>();
   segment->path = own + "/" + segment_name(number);
@@ -166,7 +173,8 @@ runtime::Task<base::Result<std::shared_ptr<SegmentFile>>> SegmentFiles::create_f
     co_await segment->file->close();
     // Never registered: nothing can miss it.
     if (auto gone = co_await runtime_.files->remove(segment->path); !gone) {
-      runtime_.log->warn("wal", "a half-made segment could not be removed", {{"path", segment->path}, {"error", gone.error().text}});
+      runtime_.log->warn("wal", "a half-made segment could not be removed",
+                         {{"path", segment->path}, {"error", gone.error().text}});
     }
     co_return std::unexpected(std::move(prepared).error());
   }
@@ -222,8 +230,7 @@ runtime::Task<base::Result<void>> SegmentFiles::replace_by_stub(const SegmentFil
   if (!stub) co_return std::unexpected(std::move(stub).error());
   const bytes::SlabRef header = encode_segment_header(
       {.identity = old.identity, .segment = old.number, .segment_bytes = segment_bytes_, .retired = true});
-  base::Result<void> written =
-      co_await (*stub)->write_at(0, {bytes::Bytes(header.writable())}, runtime::Durability::synced);
+  base::Result<void> written = co_await (*stub)->write_at(0, {bytes::Bytes(header.writable())}, runtime::Durability::synced);
   co_await (*stub)->close();
   if (!written) co_return written;
   // The rename replaces the file at once or not at all; whichever a crash leaves is a whole answer.
@@ -267,11 +274,10 @@ runtime::Task<base::Result<void>> SegmentFiles::remove_session(model::SessionId 
 
 runtime::Task<base::Result<void>> SegmentFiles::remove_files(model::SessionId session) {
   const std::uint64_t needed = needed_count(session);
-  if (needed > 0) {
-    co_return base::fail(ErrorKind::retry, fmt::format("{} records of the session are still needed", needed));
-  }
+  if (needed > 0) { co_return base::fail(ErrorKind::retry, fmt::format("{} records of the session are still needed", needed)); }
   for (const auto& file : files_) {
-    if (file->identity.session == session && file->users > 0) co_return base::fail(ErrorKind::retry, file->path + " is being read");
+    if (file->identity.session == session && file->users > 0)
+      co_return base::fail(ErrorKind::retry, file->path + " is being read");
   }
   const std::string path = session_directory(directory_, session);
   runtime::FileSystem& fs = *runtime_.files;

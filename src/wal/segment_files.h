@@ -27,10 +27,10 @@ namespace weir::wal {
 struct SegmentFile {
   std::string path;
   Identity identity;
-  std::uint32_t number = 0;              ///< in its session
-  std::uint64_t file_bytes = 0;          ///< on the file system
-  std::unique_ptr<runtime::File> file;   ///< empty once retired
-  std::uint32_t users = 0;               ///< reads under way
+  std::uint32_t number = 0;             ///< in its session
+  std::uint64_t file_bytes = 0;         ///< on the file system
+  std::unique_ptr<runtime::File> file;  ///< empty once retired
+  std::uint32_t users = 0;              ///< reads under way
 };
 
 /// "<directory>/<session>" and the names in it.
@@ -42,7 +42,7 @@ inline constexpr std::string_view removed_marker = "REMOVED";
 class SegmentFiles {
  public:
   static constexpr std::size_t fill_chunk_bytes = std::size_t{1} << 20U;
-  static constexpr base::Duration fill_pause = std::chrono::milliseconds(8);   ///< about 100 MB/s beside the appends
+  static constexpr base::Duration fill_pause = std::chrono::milliseconds(8);  ///< about 100 MB/s beside the appends
   static constexpr base::Duration retry_delay = std::chrono::seconds(1);
   static constexpr std::uint32_t own_segments_max = 65536;
   using Register = std::function<runtime::Task<base::Result<void>>(std::uint32_t)>;
@@ -100,16 +100,16 @@ class SegmentFiles {
 
   std::vector<std::shared_ptr<SegmentFile>> files_;  ///< by handle
   std::uint32_t own_count_ = 0;
-  std::uint64_t disk_bytes_ = 0;                     ///< of all files
+  std::uint64_t disk_bytes_ = 0;  ///< of all files
   Register register_segments_;
   std::function<void()> changed_;
   std::function<void(std::string)> fenced_;
   bool trouble_ = false;
-  bool hurry_ = false;                               ///< an append waits: do not fill any further
+  bool hurry_ = false;  ///< an append waits: do not fill any further
   bool started_ = false;
-  bool over_ = false;                                ///< the session is sealed: make nothing any more
+  bool over_ = false;  ///< the session is sealed: make nothing any more
   runtime::Event wake_;
-  runtime::Semaphore directories_{1};                ///< retiring and removing take turns
+  runtime::Semaphore directories_{1};  ///< retiring and removing take turns
   runtime::Scope scope_;
 };
 

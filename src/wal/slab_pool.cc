@@ -4,7 +4,9 @@
 
 namespace weir::wal {
 namespace {
-std::size_t aligned(std::size_t bytes) { return (bytes + bytes::io_alignment_bytes - 1) / bytes::io_alignment_bytes * bytes::io_alignment_bytes; }
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + bytes::io_alignment_bytes - 1) / bytes::io_alignment_bytes * bytes::io_alignment_bytes;
+}
 }  // namespace
 
 std::uint64_t SlabPool::held_bytes() const {

@@ -43,7 +43,7 @@ struct Place {
   std::uint32_t segment = 0;       ///< handle within this process: of the running session or of a recovered one
   std::uint32_t offset_bytes = 0;  ///< of the payload in the segment file
   std::uint32_t length_bytes = 0;
-  std::uint32_t crc = 0;           ///< CRC32C of the payload
+  std::uint32_t crc = 0;  ///< CRC32C of the payload
   model::Lsn lsn;
   bool operator==(const Place&) const = default;
 };
@@ -116,9 +116,9 @@ class Appender {
 };
 
 struct Options {
-  std::string directory;                     ///< of the volume; segments live under <directory>/<session>/
-  std::uint64_t size_bytes = 0;              ///< all segments of all sessions together
-  std::uint32_t segment_bytes = 0;           ///< 0: size/16, between 4 and 64 MiB
+  std::string directory;            ///< of the volume; segments live under <directory>/<session>/
+  std::uint64_t size_bytes = 0;     ///< all segments of all sessions together
+  std::uint32_t segment_bytes = 0;  ///< 0: size/16, between 4 and 64 MiB
   std::uint64_t window_bytes = 64U << 20U;
   std::uint32_t group_bytes_max = 4U << 20U;
   std::uint32_t inflight_writes_max = 8;
@@ -136,8 +136,8 @@ struct RecoveredRecord {
 
 /// Everything that the registered segments of earlier sessions hold, made durable (protocols.md, 2, recovery steps 1 and 2).
 struct RecoveredWal {
-  std::vector<RecoveredRecord> records;      ///< sorted by (partition, base offset, epoch, lsn)
-  std::vector<Statement> statements;         ///< highest per partition, sorted by partition
+  std::vector<RecoveredRecord> records;  ///< sorted by (partition, base offset, epoch, lsn)
+  std::vector<Statement> statements;     ///< highest per partition, sorted by partition
   std::uint64_t bytes_read = 0;
   std::uint64_t groups_valid = 0;
   std::uint64_t groups_torn = 0;
@@ -168,8 +168,8 @@ class Wal {
   [[nodiscard]] virtual std::uint64_t live_records(model::SessionId session) const = 0;
   /// Begins to take appends: creates the first segment. `register_segments(n)` must make "n segments exist" durable in sess/S
   /// before the first byte goes to segment n-1. One sink per shard, in shard order.
-  virtual runtime::Task<base::Result<void>> start(std::function<runtime::Task<base::Result<void>>(std::uint32_t)> register_segments,
-                                                  std::vector<ShardSink*> sinks) = 0;
+  virtual runtime::Task<base::Result<void>> start(
+      std::function<runtime::Task<base::Result<void>>(std::uint32_t)> register_segments, std::vector<ShardSink*> sinks) = 0;
   virtual Appender& appender(runtime::ShardId shard) = 0;
   /// Writes a control group (HW statements, or nothing) and waits until it is durable: the readiness probe and the clean stop.
   virtual runtime::Task<base::Result<void>> flush_statements() = 0;

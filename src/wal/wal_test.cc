@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "runtime/scope.h"
 #include "wal/format.h"
@@ -16,7 +16,10 @@ constexpr std::uint32_t segment_bytes = 256U << 10U;
 struct WalTest : ::testing::Test {
   WalTest() { runtime.doors.files = &files; }
   Options options(std::uint64_t segments = 8) const {
-    return {.directory = "wal", .size_bytes = segments * segment_bytes, .segment_bytes = segment_bytes, .group_bytes_max = 64U << 10U};
+    return {.directory = "wal",
+            .size_bytes = segments * segment_bytes,
+            .segment_bytes = segment_bytes,
+            .group_bytes_max = 64U << 10U};
   }
   std::unique_ptr<Broker> started(std::uint8_t session, std::vector<RegisteredWal> earlier = {}, std::uint64_t segments = 8) {
     auto broker = std::make_unique<Broker>(runtime, identity(session), options(segments));
@@ -26,7 +29,9 @@ struct WalTest : ::testing::Test {
     EXPECT_OK(broker->start());
     return broker;
   }
-  RegisteredWal registration(Broker& broker, std::uint8_t session) const { return broker.registration(identity(session), segment_bytes); }
+  RegisteredWal registration(Broker& broker, std::uint8_t session) const {
+    return broker.registration(identity(session), segment_bytes);
+  }
 
   MemoryFiles files;
   runtime::testing::ManualRuntime runtime;
@@ -125,7 +130,8 @@ TEST_F(WalTest, LargeAndOddPayloadsKeepTheirBytes) {
 
 TEST_F(WalTest, ManyStatementsOutgrowTheGroupAndStillArrive) {
   auto a = started(2);
-  for (int i = 0; i < 1500; ++i) a->sink().stating.push_back({.partition = partition(9, i), .high_watermark = model::Offset(i + 1)});
+  for (int i = 0; i < 1500; ++i)
+    a->sink().stating.push_back({.partition = partition(9, i), .high_watermark = model::Offset(i + 1)});
   for (int i = 0; i < 600; ++i) a->append(p1, i, 100);
   runtime.drain();
   runtime.advance(std::chrono::seconds(1));

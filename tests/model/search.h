@@ -14,9 +14,9 @@ namespace weir::model_test {
 struct Outcome {
   std::uint64_t states = 0;
   std::uint64_t steps = 0;
-  bool exhausted = false;                 ///< every reachable state was seen
-  std::optional<std::string> broken;      ///< the promise that broke
-  std::vector<std::string> trace;         ///< the steps that led there
+  bool exhausted = false;             ///< every reachable state was seen
+  std::optional<std::string> broken;  ///< the promise that broke
+  std::vector<std::string> trace;     ///< the steps that led there
 };
 
 /// Stops at the first broken promise, or at states_max.

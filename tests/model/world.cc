@@ -1,8 +1,8 @@
 #include "world.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/ensure.h"
 
@@ -97,7 +97,8 @@ void World::each_crash(std::vector<Step>& steps) const {
     for (std::uint8_t i = 0; i < limits_.own_segments; ++i) cached += cells_[s][i].cached != none ? 1U : 0U;
   }
   combine(StepKind::kill, writes);
-  if (writes + ghosts_.size() + cached > 0) combine(StepKind::power_loss, std::min<std::size_t>(writes + ghosts_.size() + cached, 5));
+  if (writes + ghosts_.size() + cached > 0)
+    combine(StepKind::power_loss, std::min<std::size_t>(writes + ghosts_.size() + cached, 5));
 }
 
 std::optional<std::string> World::apply(const Step& step) {
@@ -229,7 +230,11 @@ std::optional<std::string> World::complete(std::size_t index) {
     if (pending != nullptr) pending->durable = true;
     const bool confirmed_early = limits_.mutation == Mutation::confirm_before_completion && record.offset < part.hw;
     if (pending != nullptr || confirmed_early) {
-      held_.push_back({.partition = record.partition, .offset = record.offset, .epoch = record.epoch, .handle = handle, .lsn = done.attempt.lsn});
+      held_.push_back({.partition = record.partition,
+                       .offset = record.offset,
+                       .epoch = record.epoch,
+                       .handle = handle,
+                       .lsn = done.attempt.lsn});
     } else {
       book_.release(handle, model::Lsn(done.attempt.lsn), 1);  // void meanwhile
     }
@@ -259,9 +264,11 @@ std::optional<std::string> World::expose(std::uint8_t p, std::uint8_t offset, st
   }
   if (offset < part.exposed_count) {
     if (part.exposed[offset] == value) return std::nullopt;
-    return fmt::format("P2: offset {} of partition {} showed value {} and now shows {}", offset, p, part.exposed[offset], value);
+    return fmt::format("P2: offset {} of partition {} showed value {} and now shows {}", offset, p, part.exposed[offset],
+                       value);
   }
-  if (offset != part.exposed_count) return fmt::format("P2: partition {} skips from offset {} to {}", p, part.exposed_count, offset);
+  if (offset != part.exposed_count)
+    return fmt::format("P2: partition {} skips from offset {} to {}", p, part.exposed_count, offset);
   part.exposed[offset] = value;
   ++part.exposed_count;
   return std::nullopt;
@@ -292,21 +299,24 @@ void World::give_up(std::size_t index) {
   const Group& group = groups_[write.attempt.group];
   std::vector<wal::StatedOffset> ends;
   for (std::uint8_t i = 0; i < group.record_count; ++i) {
-    ends.push_back({.partition = tp(group.records[i].partition), .offset = off(static_cast<std::uint8_t>(group.records[i].offset + 1))});
+    ends.push_back(
+        {.partition = tp(group.records[i].partition), .offset = off(static_cast<std::uint8_t>(group.records[i].offset + 1))});
   }
   const std::vector<wal::SegmentHandle> copies(write.copies.begin(), write.copies.end());
   book_.given_up(copies, ends);
   for (std::uint8_t i = 0; i < group.record_count; ++i) {
     const Record& record = group.records[i];
     // A record that an earlier void took already fails nobody.
-    if (record.epoch == parts_[record.partition].epoch() && record.offset < parts_[record.partition].next) void_from_hw(record.partition);
+    if (record.epoch == parts_[record.partition].epoch() && record.offset < parts_[record.partition].next)
+      void_from_hw(record.partition);
   }
 }
 
 void World::void_from_hw(std::uint8_t p) {
   Partition& part = parts_[p];
   for (std::uint8_t i = 0; i < part.pending_count; ++i) {
-    if (part.pending[i].offset >= part.hw) failed_values_ = static_cast<std::uint8_t>(failed_values_ | 1U << part.pending[i].value);
+    if (part.pending[i].offset >= part.hw)
+      failed_values_ = static_cast<std::uint8_t>(failed_values_ | 1U << part.pending[i].value);
   }
   if (limits_.mutation == Mutation::void_above_hw) {
     // The failed offset is skipped: later ones of the old epoch stay.
@@ -504,7 +514,11 @@ std::optional<std::string> World::recover_one(std::uint8_t p, const std::vector<
     for (std::uint8_t i = 0; i < groups_[a.group].record_count; ++i) {
       const Record& record = groups_[a.group].records[i];
       if (record.partition != p) continue;
-      places.push_back({.partition = p, .offset = record.offset, .epoch = record.epoch, .handle = handle_of(a.session, a.segment), .lsn = a.lsn});
+      places.push_back({.partition = p,
+                        .offset = record.offset,
+                        .epoch = record.epoch,
+                        .handle = handle_of(a.session, a.segment),
+                        .lsn = a.lsn});
       values.push_back(record.value);
     }
   }
@@ -516,12 +530,15 @@ std::optional<std::string> World::recover_one(std::uint8_t p, const std::vector<
   part.stale_seen = !decision.dead.empty();
   if (!decision.dead.empty()) ++seen.dead;
   if (found.size() > decision.tail.size() + decision.dead.size()) ++seen.copies;
-  const bool rotted = rotten_group_ != none && std::any_of(groups_[rotten_group_].records.begin(),
-                                                           groups_[rotten_group_].records.begin() + groups_[rotten_group_].record_count,
-                                                           [&](const Record& record) { return record.partition == p; });
+  const bool rotted =
+      rotten_group_ != none && std::any_of(groups_[rotten_group_].records.begin(),
+                                           groups_[rotten_group_].records.begin() + groups_[rotten_group_].record_count,
+                                           [&](const Record& record) { return record.partition == p; });
   if (decision.quarantine) {
     ++seen.quarantines;
-    if (!rotted) return fmt::format("partition {} is quarantined (E {} W {}) though nothing of it rotted", p, end, decision.witness.value());
+    if (!rotted)
+      return fmt::format("partition {} is quarantined (E {} W {}) though nothing of it rotted", p, end,
+                         decision.witness.value());
     return std::nullopt;  // nothing of it is freed
   }
   if (end < part.exposed_count) {
@@ -547,7 +564,9 @@ std::optional<std::string> World::recover_one(std::uint8_t p, const std::vector<
 
 void World::append_key(std::vector<std::uint8_t>& key) const {
   const auto put = [&key](std::size_t value) { key.push_back(static_cast<std::uint8_t>(value)); };
-  for (const std::uint8_t n : {crashes_, errors_, rots_, values_, session_, next_lsn_, rotten_group_, group_count_, attempt_count_, failed_values_}) put(n);
+  for (const std::uint8_t n :
+       {crashes_, errors_, rots_, values_, session_, next_lsn_, rotten_group_, group_count_, attempt_count_, failed_values_})
+    put(n);
   for (std::uint8_t p = 0; p < limits_.partitions; ++p) {
     const Partition& part = parts_[p];
     for (std::uint8_t i = 0; i < part.history_count; ++i) {
@@ -594,15 +613,17 @@ void World::append_key(std::vector<std::uint8_t>& key) const {
   for (wal::SegmentHandle h = 0; h < book_.size(); ++h) {
     put(book_.live(h));
     put(book_.holds(h));
-    put((book_.fenced(h) ? 1U : 0U) | (book_.reusable(h) ? 2U : 0U) | (book_.retirable(h) ? 4U : 0U) | (book_.needed(h) ? 8U : 0U));
+    put((book_.fenced(h) ? 1U : 0U) | (book_.reusable(h) ? 2U : 0U) | (book_.retirable(h) ? 4U : 0U) |
+        (book_.needed(h) ? 8U : 0U));
   }
   put(held_.size());
   put(dead_.size());
 }
 
 std::string World::describe(const Step& step) {
-  static constexpr const char* names[] = {"append",       "control group", "complete", "write fails", "re-append", "give up and void",
-                                          "upload",       "retire segment", "late landing", "kill",  "power loss", "rot"};
+  static constexpr const char* names[] = {
+      "append", "control group",  "complete",     "write fails", "re-append",  "give up and void",
+      "upload", "retire segment", "late landing", "kill",        "power loss", "rot"};
   std::string text = names[static_cast<std::size_t>(step.kind)];
   if (step.kind == StepKind::append) return text + (step.a == 1 ? " A" : step.a == 2 ? " B" : " A+B");
   if (step.kind == StepKind::kill || step.kind == StepKind::power_loss) {

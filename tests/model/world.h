@@ -25,17 +25,17 @@ namespace weir::model_test {
 /// Weaker rules, each of which the search must find guilty.
 enum class Mutation : std::uint8_t {
   none,
-  no_epoch_bump,             ///< the session's first append goes on in the epoch it found
-  bump_only_if_stale,        ///< ... unless recovery saw something beyond E
-  no_flush,                  ///< what recovery read is not made durable
-  predecessor_as_witness,    ///< the directory states what was submitted, not what is confirmed
-  highest_epoch_wins,        ///< recovery takes the highest epoch found at an offset, whatever own/P's history says
-  statements_freed_early,    ///< a statement does not hold its segment
-  records_freed_early,       ///< records are released when confirmed, not when uploaded
-  confirm_before_completion, ///< a record is confirmed when submitted
-  void_keeps_epoch,          ///< offsets of a failed write are used again in the same epoch
-  void_above_hw,             ///< void from the end of what was written, not from HW: a hole stays behind
-  hole_is_the_end,           ///< reading stops at the first bad group
+  no_epoch_bump,              ///< the session's first append goes on in the epoch it found
+  bump_only_if_stale,         ///< ... unless recovery saw something beyond E
+  no_flush,                   ///< what recovery read is not made durable
+  predecessor_as_witness,     ///< the directory states what was submitted, not what is confirmed
+  highest_epoch_wins,         ///< recovery takes the highest epoch found at an offset, whatever own/P's history says
+  statements_freed_early,     ///< a statement does not hold its segment
+  records_freed_early,        ///< records are released when confirmed, not when uploaded
+  confirm_before_completion,  ///< a record is confirmed when submitted
+  void_keeps_epoch,           ///< offsets of a failed write are used again in the same epoch
+  void_above_hw,              ///< void from the end of what was written, not from HW: a hole stays behind
+  hole_is_the_end,            ///< reading stops at the first bad group
 };
 
 /// How large the world may get.
@@ -46,7 +46,7 @@ struct Limits {
   std::uint8_t crashes = 2;
   std::uint8_t errors = 0;
   std::uint8_t rots = 0;
-  std::uint8_t own_segments = 2;   ///< per session
+  std::uint8_t own_segments = 2;  ///< per session
   std::uint8_t inflight = 2;
   Mutation mutation = Mutation::none;
 };
@@ -59,7 +59,20 @@ inline constexpr std::size_t segments_max = 4;
 inline constexpr std::uint8_t none = 0xFF;
 inline constexpr std::uint8_t garbage = 0xFE;
 
-enum class StepKind : std::uint8_t { append, control, complete, fail, reappend, give_up, upload, retire, late_landing, kill, power_loss, rot };
+enum class StepKind : std::uint8_t {
+  append,
+  control,
+  complete,
+  fail,
+  reappend,
+  give_up,
+  upload,
+  retire,
+  late_landing,
+  kill,
+  power_loss,
+  rot
+};
 
 /// What becomes of a write in flight at a crash or error, or of a volatile cell at a power loss. Two bits each.
 enum class Fate : std::uint8_t { lost = 0, landed = 1, late_or_torn = 2 };
@@ -115,12 +128,12 @@ class World {
     std::array<std::uint8_t, 10> history_epoch{}, history_start{};
     std::uint8_t uploaded = 0, hw = 0, next = 0, stated = 0;
     bool open = false, quarantined = false;
-    bool stale_seen = false;                         ///< recovery found something beyond E
-    std::uint8_t witnessed = 0;                      ///< truth: the highest HW that a completed group stated
+    bool stale_seen = false;     ///< recovery found something beyond E
+    std::uint8_t witnessed = 0;  ///< truth: the highest HW that a completed group stated
     std::uint8_t exposed_count = 0;
-    std::array<std::uint8_t, offsets_max> exposed{}; ///< truth: the value that consumers saw at each offset
+    std::array<std::uint8_t, offsets_max> exposed{};  ///< truth: the value that consumers saw at each offset
     std::uint8_t pending_count = 0;
-    std::array<Pending, offsets_max> pending{};      ///< offsets hw.., of the epoch in force
+    std::array<Pending, offsets_max> pending{};  ///< offsets hw.., of the epoch in force
     [[nodiscard]] std::uint8_t epoch() const { return history_epoch[history_count - 1]; }
   };
 
@@ -156,14 +169,14 @@ class World {
   struct InFlight {
     Attempt attempt;
     std::uint8_t attempt_index = none;
-    bool failed = false;                             ///< the broker saw the error and has not decided yet
-    std::vector<std::uint8_t> copies;                ///< handles of failed attempts
+    bool failed = false;               ///< the broker saw the error and has not decided yet
+    std::vector<std::uint8_t> copies;  ///< handles of failed attempts
   };
 
   Limits limits_;
   std::uint8_t crashes_ = 0, errors_ = 0, rots_ = 0, values_ = 0, session_ = 0, next_lsn_ = 1;
   std::uint8_t rotten_group_ = none;
-  std::uint8_t failed_values_ = 0;                   ///< truth: bit per value that its producer was told had failed
+  std::uint8_t failed_values_ = 0;  ///< truth: bit per value that its producer was told had failed
   std::array<Partition, partitions_max> parts_{};
   std::uint8_t group_count_ = 0;
   std::array<Group, groups_max> groups_{};
@@ -171,9 +184,9 @@ class World {
   std::array<Attempt, groups_max> attempts_{};
   std::array<std::array<Cell, segments_max>, sessions_max> cells_{};
   std::vector<InFlight> inflight_;
-  std::vector<std::uint8_t> ghosts_;                 ///< attempts of dead sessions that may still land
-  std::vector<Place> held_;                          ///< live records that the broker knows a place of
-  std::vector<Place> dead_;                          ///< released once their partition is open
+  std::vector<std::uint8_t> ghosts_;  ///< attempts of dead sessions that may still land
+  std::vector<Place> held_;           ///< live records that the broker knows a place of
+  std::vector<Place> dead_;           ///< released once their partition is open
   wal::SegmentBook book_{8192, 4096};
 };
 

@@ -46,9 +46,9 @@ TxnResult MapState::Batch::judge(const Txn& txn) {
   for (const Operation& operation : txn.operations) {
     const bool erase = operation.kind == Operation::Kind::erase;
     if (erase && mod_revision(operation.key) == 0) continue;  // nothing to erase: no event
-    applied->events.push_back({.entry = {.key = operation.key, .value = erase ? std::string() : operation.value,
-                                         .mod_revision = applied->revision},
-                               .erased = erase});
+    applied->events.push_back(
+        {.entry = {.key = operation.key, .value = erase ? std::string() : operation.value, .mod_revision = applied->revision},
+         .erased = erase});
     if (erase) {
       overlay_.insert_or_assign(operation.key, std::nullopt);
     } else {

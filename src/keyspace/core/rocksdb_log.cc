@@ -22,7 +22,8 @@ std::size_t left_in_block(std::size_t at) { return rocksdb_block_bytes - at % ro
 
 // The whole, valid fragment that begins at `at`.
 std::optional<Fragment> fragment_at(bytes::Bytes file, std::size_t at) {
-  if (left_in_block(at) < rocksdb_fragment_header_bytes || file.size() - at < rocksdb_fragment_header_bytes) return std::nullopt;
+  if (left_in_block(at) < rocksdb_fragment_header_bytes || file.size() - at < rocksdb_fragment_header_bytes)
+    return std::nullopt;
   const std::byte* header = file.data() + at;
   const std::size_t length = bytes::load_le<std::uint16_t>(header + 4);
   const auto type = static_cast<std::uint8_t>(header[6]);
@@ -77,7 +78,8 @@ LogScan scan_rocksdb_log(bytes::Bytes file) {
     }
   }
   if (scan.whole_bytes < file.size()) {
-    scan.record_behind_damage = record_from(file, inside ? record_at + 1 : std::min<std::size_t>(scan.whole_bytes, file.size()) + 1);
+    scan.record_behind_damage =
+        record_from(file, inside ? record_at + 1 : std::min<std::size_t>(scan.whole_bytes, file.size()) + 1);
   }
   return scan;
 }

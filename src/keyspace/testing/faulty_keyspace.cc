@@ -9,7 +9,8 @@ runtime::Task<base::Result<TxnResult>> FaultyKeyspace::txn(Txn txn, base::MonoTi
   const std::uint64_t number = ++count_;
   if (crashed()) {
     if (number == crash_at_ && crash_applied_) {
-      if (!co_await inner_.txn(std::move(txn), deadline)) co_return fail(ErrorKind::cancelled, "crashed, and the inner txn failed");
+      if (!co_await inner_.txn(std::move(txn), deadline))
+        co_return fail(ErrorKind::cancelled, "crashed, and the inner txn failed");
     }
     co_return fail(ErrorKind::cancelled, "the process is gone");
   }
@@ -22,9 +23,7 @@ runtime::Task<base::Result<TxnResult>> FaultyKeyspace::txn(Txn txn, base::MonoTi
       if (!ignored) co_return ignored;
       co_return fail(ErrorKind::unknown_outcome, "reply lost by the test");
     }
-    case TxnFault::hold:
-      held_.push_back(std::move(txn));
-      co_return fail(ErrorKind::unknown_outcome, "held by the test");
+    case TxnFault::hold: held_.push_back(std::move(txn)); co_return fail(ErrorKind::unknown_outcome, "held by the test");
   }
   co_return fail(ErrorKind::invalid, "no such fault");
 }

@@ -8,10 +8,10 @@
 //             INSTANTIATE_TYPED_TEST_SUITE_P(My, KeyspaceConformance, MyHarness);
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "keyspace/keyspace.h"
 #include "keyspace/testing/faulty_keyspace.h"
@@ -50,9 +50,9 @@ class KeyspaceConformance : public ::testing::Test {
     if (!events) return {std::string("error ") + std::string(base::to_string(events.kind()))};
     std::vector<std::string> lines;
     for (const WatchEvent& event : *events) {
-      lines.push_back(event.erased ? "-" + event.entry.key + "@" + std::to_string(event.entry.mod_revision)
-                                   : event.entry.key + "=" + event.entry.value + "@" +
-                                         std::to_string(event.entry.mod_revision));
+      lines.push_back(event.erased
+                          ? "-" + event.entry.key + "@" + std::to_string(event.entry.mod_revision)
+                          : event.entry.key + "=" + event.entry.value + "@" + std::to_string(event.entry.mod_revision));
     }
     return lines;
   }
@@ -62,7 +62,8 @@ class KeyspaceConformance : public ::testing::Test {
     return made ? std::move(*made) : nullptr;
   }
   bool drop(std::unique_ptr<Watch> watch) { return harness.run(drop_watch(std::move(watch))); }
-  static runtime::Task<base::Result<std::unique_ptr<Watch>>> make_watch(Keyspace* keyspace, std::string prefix, Revision after) {
+  static runtime::Task<base::Result<std::unique_ptr<Watch>>> make_watch(Keyspace* keyspace, std::string prefix,
+                                                                        Revision after) {
     co_return keyspace->watch(std::move(prefix), after);
   }
   static runtime::Task<bool> drop_watch(std::unique_ptr<Watch> watch) {
@@ -107,7 +108,8 @@ TYPED_TEST_P(KeyspaceConformance, ATxnIsAppliedWholeOrNotAtAll) {
 TYPED_TEST_P(KeyspaceConformance, AComparesHistoryNotValue) {
   const Revision first = this->put("a", "same");
   const Revision second = this->put("a", "same");
-  EXPECT_FALSE(this->txn({.compares = {{.key = "a", .mod_revision = first}}, .operations = {Operation::put("x", "")}}).succeeded);
+  EXPECT_FALSE(
+      this->txn({.compares = {{.key = "a", .mod_revision = first}}, .operations = {Operation::put("x", "")}}).succeeded);
   EXPECT_TRUE(this->txn({.compares = {{.key = "a", .mod_revision = second}}, .operations = {Operation::erase("a")}}).succeeded);
   EXPECT_TRUE(this->txn({.compares = {{.key = "a", .mod_revision = 0}}, .operations = {Operation::put("a", "new")}}).succeeded);
   EXPECT_GT(this->mod_revision("a"), second) << "a key that comes back has a new revision";
@@ -164,8 +166,9 @@ TYPED_TEST_P(KeyspaceConformance, WatchesSeeTheirPrefixTxnByTxnInOrder) {
   auto watch = this->watch("w/", before);
   const Revision r1 = this->put("w/a", "1");
   this->put("x", "not watched");
-  const TxnResult both = this->txn({.compares = {}, .operations = {Operation::put("w/b", "2"), Operation::erase("w/a"),
-                                                                   Operation::put("y", "not watched")}});
+  const TxnResult both =
+      this->txn({.compares = {},
+                 .operations = {Operation::put("w/b", "2"), Operation::erase("w/a"), Operation::put("y", "not watched")}});
   EXPECT_EQ(this->next(*watch), (std::vector<std::string>{fmt::format("w/a=1@{}", r1)}));
   EXPECT_EQ(this->next(*watch),
             (std::vector<std::string>{fmt::format("w/b=2@{}", both.revision), fmt::format("-w/a@{}", both.revision)}));
@@ -263,8 +266,7 @@ REGISTER_TYPED_TEST_SUITE_P(KeyspaceConformance, PutsAreReadBackWithGrowingRevis
                             AComparesHistoryNotValue, ATxnThatChangesNothingSucceedsAtThePresentRevision,
                             RangesAreOrderedHalfOpenAndPaged, AllPagesOfALargePrefixAreRead,
                             WatchesSeeTheirPrefixTxnByTxnInOrder, AWatchBeginsWithThePastAfterItsRevision,
-                            AWatchFromACompactedRevisionBreaks, AWatchTellsThatNothingCame,
-                            CallsPastTheirDeadlineAreNotBegun, LimitsAreAsserted, TheLargestTxnAndValueFit,
-                            ALostReplyIsDecidedBySendingTheSameTxnAgain);
+                            AWatchFromACompactedRevisionBreaks, AWatchTellsThatNothingCame, CallsPastTheirDeadlineAreNotBegun,
+                            LimitsAreAsserted, TheLargestTxnAndValueFit, ALostReplyIsDecidedBySendingTheSameTxnAgain);
 
 }  // namespace weir::keyspace::testing

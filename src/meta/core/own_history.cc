@@ -1,8 +1,8 @@
 #include "meta/core/own_history.h"
 
-#include <fmt/core.h>
-
 #include <limits>
+
+#include <fmt/core.h>
 
 #include "base/ensure.h"
 

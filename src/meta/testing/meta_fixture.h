@@ -1,12 +1,12 @@
 // meta/testing/meta_fixture.h: a Meta on a memory keyspace with faults on command, for this room's tests.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "keyspace/memory.h"
 #include "keyspace/testing/faulty_keyspace.h"
@@ -57,7 +57,9 @@ class World {
     manual.drain();
   }
   template <class T>
-  T run(runtime::Task<T> task) { return manual.run(std::move(task)); }
+  T run(runtime::Task<T> task) {
+    return manual.run(std::move(task));
+  }
   /// All keys and values, as they are.
   std::map<std::string, std::string> content() {
     auto all = run(keyspace::range_prefix(*memory, "", base::MonoTime::max()));

@@ -1,12 +1,12 @@
 #include "runtime/testing/certificates.h"
 
+#include <cstdio>
+#include <utility>
+
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-
-#include <cstdio>
-#include <utility>
 
 #include "base/ensure.h"
 
@@ -38,8 +38,8 @@ void add_extension(X509* certificate, X509* issuer, int kind, const std::string&
 }
 
 // Without an issuer the certificate signs itself.
-void make_pair(const std::string& name, X509* issuer, EVP_PKEY* issuer_key, const std::string& alternative_names, X509*& certificate,
-               EVP_PKEY*& key) {
+void make_pair(const std::string& name, X509* issuer, EVP_PKEY* issuer_key, const std::string& alternative_names,
+               X509*& certificate, EVP_PKEY*& key) {
   key = EVP_EC_gen("P-256");
   certificate = X509_new();
   ENSURE(key != nullptr && certificate != nullptr, "OpenSSL makes no key");

@@ -3,32 +3,32 @@
 
 #include <gtest/gtest.h>
 
-#define CO_ASSERT_TRUE(condition)                     \
-  do {                                                \
-    const bool co_assert_holds = bool(condition);     \
-    EXPECT_TRUE(co_assert_holds) << #condition;       \
-    if (!co_assert_holds) co_return;                  \
+#define CO_ASSERT_TRUE(condition)                 \
+  do {                                            \
+    const bool co_assert_holds = bool(condition); \
+    EXPECT_TRUE(co_assert_holds) << #condition;   \
+    if (!co_assert_holds) co_return;              \
   } while (false)
 
 /// For a Result: shows its error.
-#define CO_ASSERT_OK(result)                                                                                        \
-  do {                                                                                                              \
-    const auto& co_assert_result = (result);                                                                        \
+#define CO_ASSERT_OK(result)                                                                                         \
+  do {                                                                                                               \
+    const auto& co_assert_result = (result);                                                                         \
     EXPECT_TRUE(co_assert_result.has_value()) << #result << ": " << ::weir::runtime::testing::why(co_assert_result); \
-    if (!co_assert_result.has_value()) co_return;                                                                   \
+    if (!co_assert_result.has_value()) co_return;                                                                    \
   } while (false)
 
-#define EXPECT_OK(result)                                                                                       \
-  do {                                                                                                          \
-    const auto& expect_result = (result);                                                                       \
-    EXPECT_TRUE(expect_result.has_value()) << #result << ": " << ::weir::runtime::testing::why(expect_result);  \
+#define EXPECT_OK(result)                                                                                      \
+  do {                                                                                                         \
+    const auto& expect_result = (result);                                                                      \
+    EXPECT_TRUE(expect_result.has_value()) << #result << ": " << ::weir::runtime::testing::why(expect_result); \
   } while (false)
 
 /// The result is a failure of this kind.
-#define EXPECT_FAILS(result, wanted)                                                              \
-  do {                                                                                            \
-    const auto& expect_result = (result);                                                         \
-    EXPECT_FALSE(expect_result.has_value()) << #result;                                           \
+#define EXPECT_FAILS(result, wanted)                                                                       \
+  do {                                                                                                     \
+    const auto& expect_result = (result);                                                                  \
+    EXPECT_FALSE(expect_result.has_value()) << #result;                                                    \
     if (!expect_result.has_value()) EXPECT_EQ(expect_result.kind(), wanted) << expect_result.error().text; \
   } while (false)
 

@@ -3,12 +3,12 @@
 //               std::string directory();             // an existing empty directory, the same for the test's whole life
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "runtime/runtime.h"
 #include "runtime/scope.h"
@@ -35,7 +35,9 @@ inline bytes::SlabRef pattern(std::size_t size_bytes, unsigned seed) {
   }
   return slab;
 }
-inline bool same(bytes::Bytes a, bytes::Bytes b) { return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0); }
+inline bool same(bytes::Bytes a, bytes::Bytes b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
+}
 
 inline constexpr OpenOptions create_options{.write = true, .create = true};
 
@@ -259,8 +261,9 @@ TYPED_TEST_P(FileConformance, DirectoriesListInOrderOfName) {
   this->world.run([this] { return directories(*this->world.doors().files, this->world.directory()); });
 }
 
-REGISTER_TYPED_TEST_SUITE_P(FileConformance, WhatIsWrittenIsReadBack, BufferedBytesNeedNoAlignment, ADirectReadStopsAtAnUnalignedEnd,
-                            ManyWritesAtOnceAllLand, OpenCreatesOnlyWhenAsked, TruncateCutsAndGrowsWithZeros,
-                            ALockIsHeldUntilItsFileIsClosed, RenameReplacesAndNoreplaceDoesNot, DirectoriesListInOrderOfName);
+REGISTER_TYPED_TEST_SUITE_P(FileConformance, WhatIsWrittenIsReadBack, BufferedBytesNeedNoAlignment,
+                            ADirectReadStopsAtAnUnalignedEnd, ManyWritesAtOnceAllLand, OpenCreatesOnlyWhenAsked,
+                            TruncateCutsAndGrowsWithZeros, ALockIsHeldUntilItsFileIsClosed, RenameReplacesAndNoreplaceDoesNot,
+                            DirectoriesListInOrderOfName);
 
 }  // namespace weir::runtime::testing

@@ -2,14 +2,14 @@
 // Contract:   a World as for reactor_conformance.h; listening on 127.0.0.1 port 0 and connecting to it works.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <chrono>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "runtime/runtime.h"
 #include "runtime/scope.h"
@@ -33,7 +33,9 @@ using StreamResult = base::Result<std::unique_ptr<Stream>>;
 /// Generous: a deadline that is not under test.
 inline base::MonoTime soon() { return Reactor::current().now() + 30s; }
 
-inline Task<void> accept_into(Listener& listener, Reactor& home, StreamResult& result) { result = co_await listener.accept(home); }
+inline Task<void> accept_into(Listener& listener, Reactor& home, StreamResult& result) {
+  result = co_await listener.accept(home);
+}
 
 /// Two connected ends on the current shard.
 struct Pair {

@@ -5,12 +5,12 @@
 //             `INSTANTIATE_TYPED_TEST_SUITE_P(Real, ReactorConformance, RealWorld);`
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <chrono>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "runtime/runtime.h"
 #include "runtime/scope.h"
@@ -139,7 +139,8 @@ inline Task<void> clocks_and_chance(Runtime& doors) {
   EXPECT_GE(here.now() - begin, 3ms);
   std::vector<std::uint64_t> bits;
   for (int i = 0; i < 100; ++i) bits.push_back(here.random());
-  for (int i = 0; i < 100; ++i) bits.push_back(co_await submit_to(doors.shard(ShardId(1)), [] { return Reactor::current().random(); }));
+  for (int i = 0; i < 100; ++i)
+    bits.push_back(co_await submit_to(doors.shard(ShardId(1)), [] { return Reactor::current().random(); }));
   std::ranges::sort(bits);
   EXPECT_EQ(std::ranges::adjacent_find(bits), bits.end()) << "random bits repeat";
 }

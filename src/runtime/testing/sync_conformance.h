@@ -2,12 +2,12 @@
 // Contract:   a World as for reactor_conformance.h.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "runtime/runtime.h"
 #include "runtime/scope.h"
@@ -25,7 +25,8 @@ class SyncConformance : public ::testing::Test {
 };
 TYPED_TEST_SUITE_P(SyncConformance);
 
-inline Task<void> wait_and_note(Event& event, base::MonoTime deadline, Stop* stop, std::vector<std::string>& notes, std::string name) {
+inline Task<void> wait_and_note(Event& event, base::MonoTime deadline, Stop* stop, std::vector<std::string>& notes,
+                                std::string name) {
   const Wake why = co_await event.wait(deadline, stop);
   notes.push_back(name + (why == Wake::ready ? " ready" : why == Wake::timeout ? " timeout" : " stopped"));
 }

@@ -9,10 +9,10 @@
 
 namespace weir::wal {
 
-inline constexpr std::uint32_t eager_groups_max = 2;            ///< under way: any size goes
-inline constexpr std::uint32_t gathering_groups_max = 4;        ///< under way: from medium_group_bytes on
+inline constexpr std::uint32_t eager_groups_max = 2;      ///< under way: any size goes
+inline constexpr std::uint32_t gathering_groups_max = 4;  ///< under way: from medium_group_bytes on
 inline constexpr std::uint32_t medium_group_bytes = 128U << 10U;
-inline constexpr std::uint32_t large_group_bytes = 1U << 20U;   ///< up to groups_max under way
+inline constexpr std::uint32_t large_group_bytes = 1U << 20U;  ///< up to groups_max under way
 
 [[nodiscard]] constexpr bool may_send_group(std::uint32_t under_way, std::uint64_t group_bytes, std::uint32_t groups_max) {
   if (under_way >= groups_max) return false;

@@ -30,18 +30,18 @@ struct FoundRecord {
 };
 
 struct PartitionEvidence {
-  model::Offset uploaded_to;                       ///< end of what committed objects hold (log start when nothing)
-  std::span<const HistoryEntry> history;           ///< own/P's, ascending; the last one is the epoch in force
-  std::span<const FoundRecord> records;            ///< any order, duplicates of re-appended records allowed
-  std::optional<model::Offset> witness;            ///< the highest HW stated by any valid group, of any epoch or session
+  model::Offset uploaded_to;              ///< end of what committed objects hold (log start when nothing)
+  std::span<const HistoryEntry> history;  ///< own/P's, ascending; the last one is the epoch in force
+  std::span<const FoundRecord> records;   ///< any order, duplicates of re-appended records allowed
+  std::optional<model::Offset> witness;   ///< the highest HW stated by any valid group, of any epoch or session
 };
 
 struct PartitionDecision {
-  model::Offset end;                     ///< E: end of the contiguous valid range
-  model::Offset witness;                 ///< W: max(own/P's start in force, statements)
-  bool quarantine = false;               ///< W > E: acked data are missing
-  std::vector<std::size_t> tail;         ///< indices of the records of [uploaded_to, E) in offset order, one per range
-  std::vector<std::size_t> dead;         ///< all other records: dead for ever (released once P is open)
+  model::Offset end;              ///< E: end of the contiguous valid range
+  model::Offset witness;          ///< W: max(own/P's start in force, statements)
+  bool quarantine = false;        ///< W > E: acked data are missing
+  std::vector<std::size_t> tail;  ///< indices of the records of [uploaded_to, E) in offset order, one per range
+  std::vector<std::size_t> dead;  ///< all other records: dead for ever (released once P is open)
 };
 
 [[nodiscard]] PartitionDecision recover_partition(const PartitionEvidence& evidence);

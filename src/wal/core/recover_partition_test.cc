@@ -1,8 +1,8 @@
 #include "wal/core/recover_partition.h"
 
-#include <gtest/gtest.h>
-
 #include <set>
+
+#include <gtest/gtest.h>
 
 namespace weir::wal {
 namespace {
@@ -18,7 +18,8 @@ struct Case {
   std::vector<FoundRecord> records;
   std::optional<Offset> witness;
   Case& rec(std::int32_t epoch, std::int64_t base, std::int32_t count, std::uint64_t lsn) {
-    records.push_back({.epoch = LeaderEpoch(epoch), .base_offset = Offset(base), .offset_count = count, .lsn = lsn, .index = records.size()});
+    records.push_back(
+        {.epoch = LeaderEpoch(epoch), .base_offset = Offset(base), .offset_count = count, .lsn = lsn, .index = records.size()});
     return *this;
   }
   [[nodiscard]] PartitionDecision decide() const {
@@ -84,14 +85,16 @@ TEST(RecoverPartition, AVoidedRecordIsNeverServedThoughNothingElseIsThere) {
 }
 
 TEST(RecoverPartition, OfCopiesTheNewestCountsAndTheOthersAreDead) {
-  const PartitionDecision d = Case{.history = {h(1, 0)}}.rec(1, 0, 2, 3).rec(1, 0, 2, 8).rec(1, 0, 2, 5).rec(1, 2, 1, 4).decide();
+  const PartitionDecision d =
+      Case{.history = {h(1, 0)}}.rec(1, 0, 2, 3).rec(1, 0, 2, 8).rec(1, 0, 2, 5).rec(1, 2, 1, 4).decide();
   EXPECT_EQ(d.tail, (Indices{1, 3}));
   EXPECT_EQ(d.dead, (Indices{0, 2}));
   EXPECT_EQ(d.end, Offset(3));
 }
 
 TEST(RecoverPartition, UploadedRecordsAreDeadAndOneThatReachesAcrossCounts) {
-  const PartitionDecision d = Case{.uploaded = 4, .history = {h(1, 0)}}.rec(1, 0, 3, 1).rec(1, 3, 3, 2).rec(1, 6, 1, 3).decide();
+  const PartitionDecision d =
+      Case{.uploaded = 4, .history = {h(1, 0)}}.rec(1, 0, 3, 1).rec(1, 3, 3, 2).rec(1, 6, 1, 3).decide();
   EXPECT_EQ(d.tail, (Indices{1, 2}));
   EXPECT_EQ(d.dead, (Indices{0}));
   EXPECT_EQ(d.end, Offset(7));
@@ -100,7 +103,14 @@ TEST(RecoverPartition, UploadedRecordsAreDeadAndOneThatReachesAcrossCounts) {
 TEST(RecoverPartition, EveryRecordIsInTailOrDeadExactlyOnce) {
   // Every subset of a mixed set of records, every uploaded_to: the decision is total and partitions its input.
   Case all{.history = {h(1, 0), h(2, 2), h(3, 4)}};
-  all.rec(1, 0, 1, 1).rec(1, 1, 1, 2).rec(1, 2, 1, 3).rec(2, 2, 2, 4).rec(2, 2, 2, 6).rec(2, 4, 1, 5).rec(3, 4, 1, 7).rec(3, 5, 1, 8);
+  all.rec(1, 0, 1, 1)
+      .rec(1, 1, 1, 2)
+      .rec(1, 2, 1, 3)
+      .rec(2, 2, 2, 4)
+      .rec(2, 2, 2, 6)
+      .rec(2, 4, 1, 5)
+      .rec(3, 4, 1, 7)
+      .rec(3, 5, 1, 8);
   for (unsigned subset = 0; subset < 256; ++subset) {
     for (std::int64_t uploaded = 0; uploaded < 7; ++uploaded) {
       Case some{.uploaded = uploaded, .history = all.history};

@@ -22,7 +22,8 @@ SegmentHandle SegmentBook::add(bool own) {
 }
 
 std::optional<SegmentBook::Spot> SegmentBook::place(std::uint32_t total_bytes, std::uint64_t records) {
-  ENSURE(total_bytes <= segment_bytes_ - header_bytes_, "a group of {} bytes never fits a segment of {}", total_bytes, segment_bytes_);
+  ENSURE(total_bytes <= segment_bytes_ - header_bytes_, "a group of {} bytes never fits a segment of {}", total_bytes,
+         segment_bytes_);
   const bool fits = current_ && !at(*current_).fenced && at(*current_).position_bytes + total_bytes <= segment_bytes_;
   if (!fits) {
     // Round robin: the first reusable one after the current, so that wear and cache effects spread and old laps stay longest.
@@ -49,8 +50,8 @@ std::optional<SegmentBook::Spot> SegmentBook::place(std::uint32_t total_bytes, s
   return spot;
 }
 
-void SegmentBook::completed(SegmentHandle segment, model::Lsn lsn, std::uint64_t records, std::span<const StatedOffset> statements,
-                            std::span<const SegmentHandle> copies) {
+void SegmentBook::completed(SegmentHandle segment, model::Lsn lsn, std::uint64_t records,
+                            std::span<const StatedOffset> statements, std::span<const SegmentHandle> copies) {
   ENSURE(at(segment).inflight > 0, "segment {} has no write in flight", segment);
   --at(segment).inflight;
   for (const StatedOffset& statement : statements) hold_statement(segment, statement);

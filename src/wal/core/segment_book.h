@@ -35,7 +35,8 @@ class SegmentBook {
     std::uint32_t position_bytes = 0;
   };
   /// Groups begin behind the segment's header of `header_bytes`.
-  SegmentBook(std::uint32_t segment_bytes, std::uint32_t header_bytes) : segment_bytes_(segment_bytes), header_bytes_(header_bytes) {}
+  SegmentBook(std::uint32_t segment_bytes, std::uint32_t header_bytes)
+      : segment_bytes_(segment_bytes), header_bytes_(header_bytes) {}
 
   /// The next handle, in order from 0. own: empty and ready for groups; otherwise of an earlier session, only read.
   SegmentHandle add(bool own);
@@ -96,7 +97,7 @@ class SegmentBook {
     model::Offset uploaded{-1};
     std::optional<model::Offset> stated;  ///< the highest completed statement above `uploaded`
     SegmentHandle stated_in = 0;
-    std::vector<DeadCopy> dead;           ///< at most one per segment
+    std::vector<DeadCopy> dead;  ///< at most one per segment
   };
   struct Copies {
     std::vector<SegmentHandle> segments;
@@ -112,8 +113,8 @@ class SegmentBook {
   std::uint32_t header_bytes_;
   std::vector<Segment> segments_;
   std::optional<SegmentHandle> current_;
-  std::unordered_map<model::TopicPartition, Partition> partitions_;   // looked up only: its order is never used
-  std::unordered_map<std::uint64_t, Copies> copies_;                  // by the LSN of the attempt that succeeded
+  std::unordered_map<model::TopicPartition, Partition> partitions_;  // looked up only: its order is never used
+  std::unordered_map<std::uint64_t, Copies> copies_;                 // by the LSN of the attempt that succeeded
 };
 
 }  // namespace weir::wal

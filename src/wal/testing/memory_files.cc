@@ -27,7 +27,8 @@ class MemoryFile final : public runtime::File {
     co_return count;
   }
 
-  Task<base::Result<void>> write_at(std::uint64_t offset, std::vector<bytes::Bytes> from, runtime::Durability durability) override {
+  Task<base::Result<void>> write_at(std::uint64_t offset, std::vector<bytes::Bytes> from,
+                                    runtime::Durability durability) override {
     std::vector<std::byte> all;
     for (const bytes::Bytes piece : from) all.insert(all.end(), piece.begin(), piece.end());
     ++pending_;
@@ -131,7 +132,8 @@ Task<base::Result<runtime::FileInfo>> MemoryFiles::stat(std::string path) {
   if (const auto found = nodes_.find(path); found != nodes_.end()) {
     co_return runtime::FileInfo{.name = path.substr(path.find_last_of('/') + 1), .size_bytes = found->second->content.size()};
   }
-  if (directories_.contains(path)) co_return runtime::FileInfo{.name = path.substr(path.find_last_of('/') + 1), .is_directory = true};
+  if (directories_.contains(path))
+    co_return runtime::FileInfo{.name = path.substr(path.find_last_of('/') + 1), .is_directory = true};
   co_return base::fail(ErrorKind::not_found, path);
 }
 

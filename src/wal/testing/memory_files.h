@@ -19,17 +19,17 @@ namespace weir::wal::testing {
 
 enum class WriteFate : std::uint8_t {
   ok,
-  error_landed,      ///< io is reported, the bytes are on the media
-  error_lost,        ///< io is reported, nothing is there
-  error_torn,        ///< io is reported, the first half is there
-  no_space,          ///< exhausted
+  error_landed,  ///< io is reported, the bytes are on the media
+  error_lost,    ///< io is reported, nothing is there
+  error_torn,    ///< io is reported, the first half is there
+  no_space,      ///< exhausted
 };
 
 class MemoryFiles final : public runtime::FileSystem {
  public:
   struct Node {
-    std::vector<std::byte> media;     ///< what a power loss leaves
-    std::vector<std::byte> content;   ///< what reads see
+    std::vector<std::byte> media;    ///< what a power loss leaves
+    std::vector<std::byte> content;  ///< what reads see
     bool locked = false;
   };
 

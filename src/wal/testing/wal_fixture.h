@@ -60,7 +60,7 @@ class RecordingSink final : public ShardSink {
     if (on_wanted) on_wanted();
   }
 
-  std::vector<Statement> stating;       ///< what the next groups must state
+  std::vector<Statement> stating;  ///< what the next groups must state
   std::vector<DurableRecord> durable;
   std::map<std::uint64_t, Place> places;
   std::vector<Statement> stated;
@@ -74,7 +74,8 @@ class RecordingSink final : public ShardSink {
 
 /// One broker run on shared files: start it, append, crash it by destroying it after `abandon()`.
 struct Broker {
-  Broker(runtime::testing::ManualRuntime& rt, Identity id, Options options) : runtime(rt), wal(make_file_wal(rt.doors, id, options)) {
+  Broker(runtime::testing::ManualRuntime& rt, Identity id, Options options)
+      : runtime(rt), wal(make_file_wal(rt.doors, id, options)) {
     for (std::size_t i = 0; i < rt.doors.shards.size(); ++i) sinks.push_back(std::make_unique<RecordingSink>());
   }
   RecordingSink& sink(std::size_t shard = 0) { return *sinks.at(shard); }
@@ -109,9 +110,7 @@ struct Broker {
     std::memcpy(reservation.payload.data(), text.data(), size);
     return to.commit_record(reservation, bytes::crc32c(bytes::as_bytes(text)));
   }
-  void stop() {
-    runtime.run(stopping(wal.get()));
-  }
+  void stop() { runtime.run(stopping(wal.get())); }
   static runtime::Task<bool> stopping(Wal* wal) {
     co_await wal->stop();
     co_return true;

@@ -8,8 +8,6 @@
 // Threads:    none; the caller serialises.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <array>
 #include <cstdint>
 #include <map>
@@ -18,6 +16,8 @@
 #include <set>
 #include <string>
 #include <vector>
+
+#include <sys/stat.h>
 
 namespace powerfs {
 
@@ -82,7 +82,7 @@ class Image {
 
  private:
   struct DirectoryOperation {
-    std::vector<std::uint64_t> directories;  ///< that it touches
+    std::vector<std::uint64_t> directories;                                                ///< that it touches
     std::vector<std::pair<std::uint64_t, std::pair<std::string, std::uint64_t>>> changes;  ///< (directory, (name, inode or 0))
   };
   struct Parent {

@@ -7,10 +7,6 @@
 //
 // Direct I/O on all files: the kernel keeps nothing back, so a write with RWF_DSYNC arrives here with O_DSYNC in its flags.
 #define FUSE_USE_VERSION 31
-#include <fuse.h>
-
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -18,6 +14,9 @@
 #include <cstring>
 #include <ctime>
 #include <string>
+
+#include <fcntl.h>
+#include <fuse.h>
 
 #include "image.h"
 
@@ -33,14 +32,15 @@ bool is_special(const char* path) { return std::strncmp(path, "/.power", 7) == 0
 std::string statistics_text() {
   const powerfs::Statistics& s = image->statistics();
   char text[512];
-  std::snprintf(text, sizeof text,
-                "writes=%llu\nsynced_writes=%llu\nfile_syncs=%llu\ndirectory_syncs=%llu\ncuts=%llu\nsectors_lost=%llu\npages_torn=%llu\n"
-                "directory_operations_lost=%llu\nused_bytes=%llu\n",
-                static_cast<unsigned long long>(s.writes), static_cast<unsigned long long>(s.synced_writes),
-                static_cast<unsigned long long>(s.file_syncs), static_cast<unsigned long long>(s.directory_syncs),
-                static_cast<unsigned long long>(s.cuts), static_cast<unsigned long long>(s.sectors_lost),
-                static_cast<unsigned long long>(s.pages_torn), static_cast<unsigned long long>(s.directory_operations_lost),
-                static_cast<unsigned long long>(image->used_bytes()));
+  std::snprintf(
+      text, sizeof text,
+      "writes=%llu\nsynced_writes=%llu\nfile_syncs=%llu\ndirectory_syncs=%llu\ncuts=%llu\nsectors_lost=%llu\npages_torn=%llu\n"
+      "directory_operations_lost=%llu\nused_bytes=%llu\n",
+      static_cast<unsigned long long>(s.writes), static_cast<unsigned long long>(s.synced_writes),
+      static_cast<unsigned long long>(s.file_syncs), static_cast<unsigned long long>(s.directory_syncs),
+      static_cast<unsigned long long>(s.cuts), static_cast<unsigned long long>(s.sectors_lost),
+      static_cast<unsigned long long>(s.pages_torn), static_cast<unsigned long long>(s.directory_operations_lost),
+      static_cast<unsigned long long>(image->used_bytes()));
   return text;
 }
 
@@ -79,7 +79,8 @@ int do_readdir(const char* path, void* buffer, fuse_fill_dir_t fill, off_t, stru
   if (number == 0) return -ENOENT;
   fill(buffer, ".", nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
   fill(buffer, "..", nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
-  for (const auto& [name, child] : image->at(number).entries) fill(buffer, name.c_str(), nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
+  for (const auto& [name, child] : image->at(number).entries)
+    fill(buffer, name.c_str(), nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
   return 0;
 }
 
@@ -199,7 +200,8 @@ int do_statfs(const char*, struct statvfs* out) {
   std::memset(out, 0, sizeof *out);
   out->f_bsize = out->f_frsize = powerfs::page_bytes;
   out->f_blocks = total_bytes / powerfs::page_bytes;
-  out->f_bfree = out->f_bavail = out->f_blocks - std::min<std::uint64_t>(out->f_blocks, image->used_bytes() / powerfs::page_bytes);
+  out->f_bfree = out->f_bavail =
+      out->f_blocks - std::min<std::uint64_t>(out->f_blocks, image->used_bytes() / powerfs::page_bytes);
   out->f_namemax = 255;
   return 0;
 }
