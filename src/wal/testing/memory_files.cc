@@ -165,7 +165,8 @@ Task<base::Result<void>> MemoryFiles::rename_noreplace(std::string from, std::st
 
 Task<base::Result<void>> MemoryFiles::sync_directory(std::string path) {
   ++directory_syncs;
-  if (!directories_.contains(path)) co_return base::fail(ErrorKind::not_found, path);
+  const bool always_there = path == "." || path == "/";
+  if (!always_there && !directories_.contains(path)) co_return base::fail(ErrorKind::not_found, path);
   co_return base::Result<void>();
 }
 
