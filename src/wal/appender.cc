@@ -217,7 +217,7 @@ void ShardAppender::control_group(std::shared_ptr<runtime::Completion<base::Resu
   auto group = std::make_unique<Group>();
   take_statements(*group);
   if (group->statements.empty() && !even_empty) {
-    if (flushed) flushed->complete(base::Result<void>());
+    flush_done(flushed, base::Result<void>());
     return;
   }
   const std::size_t size = round_up(group_header_bytes + table_bytes(0, group->statements.size()), block_bytes);
@@ -233,10 +233,24 @@ void ShardAppender::control_group(std::shared_ptr<runtime::Completion<base::Resu
 runtime::Task<base::Result<void>> ShardAppender::flush(bool even_empty) {
   if (refused_) co_return std::unexpected(*refused_);
   if (sink_ == nullptr) co_return base::fail(base::ErrorKind::retry, "the WAL has not started");
+  if (flushes_ >= flushes_max) {
+    co_return base::fail(base::ErrorKind::retry, fmt::format("{} WAL probes are under way and not durable", flushes_));
+  }
   auto flushed = std::make_shared<runtime::Completion<base::Result<void>>>();
+  ++flushes_;
   control_group(flushed, even_empty);
-  co_await flushed->wait();  // the lane reports every group, at the latest when it stops
+  if (co_await flushed->wait(reactor_.now() + flush_wait_max) != runtime::Wake::ready) {
+    co_return base::fail(base::ErrorKind::retry, "a WAL write has not become durable in time: the device is slow or full");
+  }
   co_return flushed->value();
+}
+
+void ShardAppender::flush_done(const std::shared_ptr<runtime::Completion<base::Result<void>>>& flushed,
+                               base::Result<void> result) {
+  if (!flushed) return;
+  ENSURE(flushes_ > 0, "a flush ended that had not begun");
+  --flushes_;
+  flushed->complete(std::move(result));
 }
 
 // --- what comes back ---
@@ -262,7 +276,7 @@ void ShardAppender::group_durable(std::unique_ptr<Group> group) {
                                           .lsn = group->lsn}});
   }
   sink_->records_durable(durable_scratch_, group->statements);
-  if (group->flushed) group->flushed->complete(base::Result<void>());
+  flush_done(group->flushed, base::Result<void>());
   group.reset();
   pump();
   wake_front();
@@ -276,7 +290,7 @@ void ShardAppender::group_failed(std::unique_ptr<Group> group, const base::Error
   tokens.reserve(group->records.size());
   for (const GroupRecord& record : group->records) tokens.push_back(record.token);
   sink_->records_failed(tokens, why);
-  if (group->flushed) group->flushed->complete(std::unexpected(why));
+  flush_done(group->flushed, std::unexpected(why));
   group.reset();
   pump();
   wake_front();

@@ -35,6 +35,8 @@ struct AppenderLimits {
 class ShardAppender final : public Appender {
  public:
   static constexpr base::Duration idle_statement_delay = std::chrono::milliseconds(50);
+  static constexpr base::Duration flush_wait_max = std::chrono::seconds(5);
+  static constexpr std::uint32_t flushes_max = 4;
   static constexpr base::Duration admission_recheck = std::chrono::milliseconds(10);
 
   ShardAppender(runtime::Runtime& runtime, runtime::ShardId shard, AppenderLimits limits, Space& space, WalMetrics& metrics);
@@ -55,7 +57,8 @@ class ShardAppender final : public Appender {
   // --- for the lane, on this shard ---
   void group_durable(std::unique_ptr<Group> group);
   void group_failed(std::unique_ptr<Group> group, const base::Error& why);
-  /// Writes what the sink states now (with even_empty: also nothing) in a control group and waits until it is durable.
+  /// Writes what the sink states now (with even_empty: also nothing) in a control group and waits until it is durable; retry
+  /// when that takes longer than flush_wait_max.
   runtime::Task<base::Result<void>> flush(bool even_empty);
   /// Refuses appends from now on; waiters end with `fenced` or cancelled.
   void refuse(base::Error why);
@@ -77,6 +80,7 @@ class ShardAppender final : public Appender {
   void send(std::unique_ptr<Group> group);
   void take_statements(Group& group);
   void control_group(std::shared_ptr<runtime::Completion<base::Result<void>>> flushed, bool even_empty);
+  void flush_done(const std::shared_ptr<runtime::Completion<base::Result<void>>>& flushed, base::Result<void> result);
   void finished(const Group& group);
   void arm_idle_timer();
   void idle_timer_fired();
@@ -99,6 +103,7 @@ class ShardAppender final : public Appender {
   std::unique_ptr<Group> open_;
   std::deque<std::unique_ptr<Group>> full_;  ///< closed, not yet sent; bounded by queue_bytes_max
   std::uint32_t under_way_ = 0;
+  std::uint32_t flushes_ = 0;      ///< probes under way
   std::uint64_t queue_bytes_ = 0;  ///< admitted and not yet durable
   std::uint64_t reservation_id_ = 0;
   bool reserved_ = false;

@@ -171,7 +171,8 @@ class Wal {
   virtual runtime::Task<base::Result<void>> start(
       std::function<runtime::Task<base::Result<void>>(std::uint32_t)> register_segments, std::vector<ShardSink*> sinks) = 0;
   virtual Appender& appender(runtime::ShardId shard) = 0;
-  /// Writes a control group (HW statements, or nothing) and waits until it is durable: the readiness probe and the clean stop.
+  /// Writes a control group (HW statements, or nothing) and waits until it is durable: the readiness probe and the clean
+  /// stop. retry: not within 5 s.
   virtual runtime::Task<base::Result<void>> flush_statements() = 0;
   /// This session is sealed or fenced (a transaction said so): the gate closes for good, everything not yet reported fails as
   /// fenced, nothing is admitted any more. Shard 0.
