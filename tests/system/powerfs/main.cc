@@ -26,8 +26,11 @@ powerfs::Image* image = nullptr;
 bool power = true;
 constexpr const char* control_path = "/.power/control";
 constexpr const char* statistics_path = "/.power/statistics";
+// Handles of the two: reads and writes come without a path.
+constexpr std::uint64_t control_handle = ~std::uint64_t{0};
+constexpr std::uint64_t statistics_handle = control_handle - 1;
 
-bool is_special(const char* path) { return std::strncmp(path, "/.power", 7) == 0; }
+bool is_special(const char* path) { return path != nullptr && std::strncmp(path, "/.power", 7) == 0; }
 
 std::string statistics_text() {
   const powerfs::Statistics& s = image->statistics();
@@ -46,8 +49,16 @@ std::string statistics_text() {
 
 // A handle from before a cut may name an inode that is gone: its owner was killed with the power.
 powerfs::Inode* inode_of(const char* path, const struct fuse_file_info* info) {
-  const std::uint64_t number = info != nullptr && info->fh != 0 ? info->fh : image->find(path);
+  const std::uint64_t number = info != nullptr && info->fh != 0 ? info->fh : path == nullptr ? 0 : image->find(path);
   return number == 0 || !image->has(number) ? nullptr : &image->at(number);
+}
+
+// A file that is open and replaced keeps no name: without this libfuse would first rename it aside, a second operation between
+// which the power could fail, and no file system does that.
+void* do_init(struct fuse_conn_info*, struct fuse_config* config) {
+  config->hard_remove = 1;
+  config->nullpath_ok = 1;
+  return nullptr;
 }
 
 int do_getattr(const char* path, struct stat* out, struct fuse_file_info* info) {
@@ -73,14 +84,21 @@ int do_getattr(const char* path, struct stat* out, struct fuse_file_info* info) 
   return 0;
 }
 
-int do_readdir(const char* path, void* buffer, fuse_fill_dir_t fill, off_t, struct fuse_file_info*, enum fuse_readdir_flags) {
+int do_opendir(const char* path, struct fuse_file_info* info) {
+  if (is_special(path)) return 0;
   if (!power) return -EIO;
-  const std::uint64_t number = image->find(path);
-  if (number == 0) return -ENOENT;
+  info->fh = image->find(path);
+  return info->fh == 0 ? -ENOENT : 0;
+}
+
+int do_readdir(const char* path, void* buffer, fuse_fill_dir_t fill, off_t, struct fuse_file_info* info,
+               enum fuse_readdir_flags) {
+  if (!power) return -EIO;
+  const powerfs::Inode* found = inode_of(path, info);
+  if (found == nullptr) return -ENOENT;
   fill(buffer, ".", nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
   fill(buffer, "..", nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
-  for (const auto& [name, child] : image->at(number).entries)
-    fill(buffer, name.c_str(), nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
+  for (const auto& [name, child] : found->entries) fill(buffer, name.c_str(), nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
   return 0;
 }
 
@@ -97,7 +115,10 @@ int do_create(const char* path, mode_t, struct fuse_file_info* info) {
 
 int do_open(const char* path, struct fuse_file_info* info) {
   info->direct_io = 1;
-  if (is_special(path)) return 0;
+  if (is_special(path)) {
+    info->fh = std::strcmp(path, control_path) == 0 ? control_handle : statistics_handle;
+    return 0;
+  }
   if (!power) return -EIO;
   info->fh = image->find(path);
   if (info->fh == 0) return -ENOENT;
@@ -106,7 +127,7 @@ int do_open(const char* path, struct fuse_file_info* info) {
 }
 
 int do_read(const char* path, char* into, std::size_t size, off_t offset, struct fuse_file_info* info) {
-  if (std::strcmp(path, statistics_path) == 0) {
+  if (info->fh == statistics_handle) {
     const std::string text = statistics_text();
     if (static_cast<std::size_t>(offset) >= text.size()) return 0;
     const std::size_t part = std::min(size, text.size() - static_cast<std::size_t>(offset));
@@ -125,7 +146,7 @@ int do_read(const char* path, char* into, std::size_t size, off_t offset, struct
 }
 
 int do_write(const char* path, const char* from, std::size_t size, off_t offset, struct fuse_file_info* info) {
-  if (std::strcmp(path, control_path) == 0) {
+  if (info->fh == control_handle) {
     const std::string order(from, size);
     if (order.starts_with("cut")) {
       power = false;
@@ -174,11 +195,11 @@ int do_fsync(const char* path, int, struct fuse_file_info* info) {
   return 0;
 }
 
-int do_fsyncdir(const char* path, int, struct fuse_file_info*) {
+int do_fsyncdir(const char* path, int, struct fuse_file_info* info) {
   if (!power) return -EIO;
-  const std::uint64_t number = image->find(path);
-  if (number == 0) return -ENOENT;
-  image->sync_directory(number);
+  const powerfs::Inode* found = inode_of(path, info);
+  if (found == nullptr) return -ENOENT;
+  image->sync_directory(found->number);
   return 0;
 }
 
@@ -216,7 +237,9 @@ int main(int argc, char** argv) {
   powerfs::Image content(std::strtoull(argv[2], nullptr, 10));
   image = &content;
   struct fuse_operations operations = {};
+  operations.init = do_init;
   operations.getattr = do_getattr;
+  operations.opendir = do_opendir;
   operations.readdir = do_readdir;
   operations.create = do_create;
   operations.open = do_open;
