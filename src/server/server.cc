@@ -1,7 +1,6 @@
 #include "server/server.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "runtime/submit.h"
@@ -18,7 +17,7 @@ constexpr base::Duration accept_retry_delay = std::chrono::milliseconds(100);  /
 struct Server::ShardConnections {
   runtime::Scope scope;
   runtime::Stop stop;
-  std::set<Connection*> open;
+  std::map<std::uint64_t, Connection*> open;  ///< by id: they are cut in an order that does not depend on addresses
 };
 
 Server::Server(runtime::Runtime& runtime, api::Dispatcher& dispatcher, Options options)
@@ -79,10 +78,11 @@ void Server::forget(std::uint32_t shard, const std::string& peer_host) {
 
 Task<void> Server::serve(Server* server, std::uint32_t shard, Accepted accepted, std::string peer_host) {
   ShardConnections& mine = *server->shards_[shard];
+  const std::uint64_t id = accepted.id;
   Connection connection(server->runtime_, server->dispatcher_, std::move(accepted), server->options_.limits);
-  mine.open.insert(&connection);
+  mine.open.emplace(id, &connection);
   co_await connection.run(mine.stop);
-  mine.open.erase(&connection);
+  mine.open.erase(id);
   co_await runtime::submit_to(*server->runtime_.shards[0], [server, shard, &peer_host] { server->forget(shard, peer_host); });
 }
 
@@ -135,7 +135,7 @@ Task<void> Server::stop(base::MonoTime deadline) {
       return [](ShardConnections* connections, base::MonoTime until) -> Task<void> {
         runtime::Reactor& reactor = runtime::Reactor::current();
         const runtime::TimerId timer = reactor.call_at(until, [connections] {
-          for (Connection* connection : connections->open) connection->abort();
+          for (const auto& [id, connection] : connections->open) connection->abort();
         });
         co_await connections->scope.join();
         reactor.cancel_timer(timer);
