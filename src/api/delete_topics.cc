@@ -2,6 +2,7 @@
 #include "wire/delete_topics.h"
 
 #include <deque>
+#include <map>
 #include <set>
 
 #include "api/errors.h"
@@ -72,12 +73,21 @@ runtime::Task<Reply> handle_delete_topics(Call call) {
   wire::DeleteTopicsResponse response;
   std::deque<std::string> texts;
   std::set<model::TopicId> seen;
+  const std::vector<Wanted> wanted_topics = wanted_of(*request, call.ctx.api_version);
+  std::map<std::pair<std::string_view, model::TopicId>, int> occurrences;
+  for (const Wanted& wanted : wanted_topics) ++occurrences[{wanted.name.value_or(""), wanted.id}];
   const bool enabled = call.services.config.settings.boolean("delete.topic.enable");
-  for (const Wanted& wanted : wanted_of(*request, call.ctx.api_version)) {
+  for (const Wanted& wanted : wanted_topics) {
     TopicOut out;
     out.name = wanted.name;
     out.topic_id = wanted.id;
-    if (enabled) {
+    int& left = occurrences[{wanted.name.value_or(""), wanted.id}];
+    if (left == 0) continue;  // was refused as a repeated one
+    if (enabled && left > 1) {
+      left = 0;
+      out.error_code = ErrorCode::invalid_request;
+      out.error_message = "The topic is named more than once.";
+    } else if (enabled) {
       co_await remove_one(call, wanted, seen, texts, out);
     } else {
       out.error_code = call.ctx.api_version < 3 ? ErrorCode::invalid_request : ErrorCode::topic_deletion_disabled;

@@ -164,6 +164,8 @@ Response::Partition to_wire(Item& item, log::Isolation isolation) {
   out.records = wire::Records::empty();
   out.high_watermark = model::Offset(-1);
   out.aborted_transactions.reset();
+  if (item.partition.topic.is_zero())
+    out.aborted_transactions.emplace();  // never got as far as a log: Kafka says "none", not null
   if (item.error != ErrorCode::none) return out;
   out.high_watermark = item.read.high_watermark;
   out.last_stable_offset = item.read.last_stable_offset;

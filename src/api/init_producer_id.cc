@@ -11,6 +11,10 @@ runtime::Task<Reply> handle_init_producer_id(Call call) {
   if (!request) co_return close_reply(request.error().text);
   wire::InitProducerIdResponse response;
   response.producer_epoch = model::no_producer_epoch;
+  if ((request->producer_id.value() < 0) != (request->producer_epoch.value() < 0)) {
+    response.error_code = model::ErrorCode::invalid_request;  // an epoch belongs to an id
+    co_return make_reply(call, response);
+  }
   if (request->transactional_id) {
     response.error_code =
         request->transactional_id->empty() ? model::ErrorCode::invalid_request : model::ErrorCode::unsupported_version;

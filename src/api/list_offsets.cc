@@ -108,10 +108,14 @@ runtime::Task<Reply> handle_list_offsets(Call call) {
   std::vector<Response::Partition> answers = co_await runtime::when_all(std::move(tasks));
   Response response;
   std::size_t at = 0;
+  std::set<std::pair<std::string_view, std::int32_t>> answered;  // a repeated partition is refused once
   for (const auto& topic : request->topics) {
     Response::Topic out;
     out.name = topic.name;
-    for (std::size_t i = 0; i < topic.partitions.size(); ++i) out.partitions.push_back(std::move(answers[at++]));
+    for (const auto& partition : topic.partitions) {
+      Response::Partition& one = answers[at++];
+      if (answered.emplace(topic.name, partition.partition_index.value()).second) out.partitions.push_back(std::move(one));
+    }
     response.topics.push_back(std::move(out));
   }
   co_return make_reply(call, response);

@@ -156,7 +156,10 @@ runtime::Task<Reply> handle_metadata(Call call) {
     std::set<std::string_view> seen;
     for (const wire::MetadataRequest::Topic& topic : *request->topics) {
       if (topic.name && !seen.insert(*topic.name).second) continue;
-      if (topic.name) {
+      if (call.ctx.api_version < 12 && (!topic.name || !topic.topic_id.is_zero())) {
+        // Ids came with version 12; before it the field is there, but asking by it is an error.
+        response.topics.push_back(failed("", topic.topic_id, ErrorCode::invalid_request));
+      } else if (topic.name) {
         response.topics.push_back(co_await by_name(call, *request, *topic.name, names));
       } else {
         response.topics.push_back(co_await by_id(call, *request, topic.topic_id, names));

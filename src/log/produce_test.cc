@@ -314,7 +314,15 @@ TEST(Produce, RefusesWhatABatchMayNotBe) {
   EXPECT_EQ(broker.produce(twice).error, Errc::invalid_record);
   EXPECT_EQ(broker.produce({}).error, Errc::invalid_record);
   EXPECT_EQ(broker.produce(bytes::Buffer::copy_of(std::string_view(bad_crc))).error, Errc::corrupt_batch);
-  EXPECT_EQ(broker.produce(good.slice(0, good.size() - 1)).error, Errc::corrupt_batch);
+  EXPECT_EQ(broker.produce(good.slice(0, good.size() - 1)).error, Errc::invalid_record) << "there is no whole batch";
+  const auto with_byte = [&good](std::size_t at, char value) {
+    std::string changed(good.text());
+    changed[at] = value;
+    return bytes::Buffer::copy_of(std::string_view(changed));
+  };
+  EXPECT_EQ(broker.produce(with_byte(16, 1)).error, Errc::unsupported_magic) << "an old client's format";
+  EXPECT_EQ(broker.produce(with_byte(16, 3)).error, Errc::corrupt_batch) << "no format at all";
+  EXPECT_EQ(broker.produce(with_byte(7, 5)).error, Errc::invalid_record) << "offsets are the broker's to give";
   EXPECT_EQ(broker.produce(batch({.value = std::string(600, 'x')})).error, Errc::message_too_large);
   const base::WallMs now = cluster.manual.doors.shards[0]->wall_now_ms();
   EXPECT_EQ(broker.produce(batch({.timestamps = {now + 3600001}})).error, Errc::invalid_timestamp);

@@ -5,20 +5,31 @@
 namespace weir::log {
 namespace {
 
+constexpr std::size_t at_magic = 16;  // in every version of the format
+
 void refuse(Validated& batch, Errc error, std::string message) {
   batch.error = error;
   batch.message = std::move(message);
 }
 
-Errc errc_of(model::BatchFault fault) {
+// Kafka's distinctions: bytes that end inside a batch hold no batch at all, which is the request's fault and not damage on the way; an
+// old magic is a client too old, an unheard-of one is damage.
+Errc errc_of(model::BatchFault fault, bytes::Bytes records) {
   switch (fault) {
-    case model::BatchFault::too_short:
     case model::BatchFault::bad_length:
     case model::BatchFault::bad_crc: return Errc::corrupt_batch;
-    case model::BatchFault::unsupported_magic: return Errc::unsupported_magic;
+    case model::BatchFault::unsupported_magic: {
+      const auto magic = static_cast<std::int8_t>(records[at_magic]);  // the fault was found there
+      return magic >= 0 && magic < model::batch_magic_v2 ? Errc::unsupported_magic : Errc::corrupt_batch;
+    }
     case model::BatchFault::bad_compression: return Errc::unsupported_compression;
-    case model::BatchFault::bad_count:
-    case model::BatchFault::bad_producer: return Errc::invalid_record;
+    case model::BatchFault::bad_producer: {
+      const auto header = model::peek_batch_header(records);
+      return header && header->has_producer() && header->producer_epoch.value() < 0 ? Errc::invalid_producer_epoch
+                                                                                    : Errc::invalid_record;
+    }
+    case model::BatchFault::too_short:
+    case model::BatchFault::bad_count: return Errc::invalid_record;
   }
   return Errc::corrupt_batch;
 }
@@ -65,7 +76,7 @@ Validated validate_batch(bytes::Bytes records, bool coordinator) {
   if (!checked) {
     // A coordinator's own records carry a producer id without sequences (offset commits of a transaction).
     if (!coordinator || checked.error() != model::BatchFault::bad_producer) {
-      refuse(batch, errc_of(checked.error()), std::string(model::to_string(checked.error())));
+      refuse(batch, errc_of(checked.error(), records), std::string(model::to_string(checked.error())));
       return batch;
     }
     batch.header = *model::peek_batch_header(records);
@@ -74,6 +85,10 @@ Validated validate_batch(bytes::Bytes records, bool coordinator) {
   }
   if (batch.header.size_bytes() != records.size()) {
     refuse(batch, Errc::invalid_record, "a produce must hold exactly one batch for each partition");
+    return batch;
+  }
+  if (!coordinator && batch.header.base_offset.value() != 0) {
+    refuse(batch, Errc::invalid_record, "the base offset of a batch that a client sends must be 0");
     return batch;
   }
   if (!batch.header.is_control()) return batch;
