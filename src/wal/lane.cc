@@ -70,6 +70,7 @@ bool Lane::issue(std::deque<std::unique_ptr<Group>>& queue, std::uint64_t window
     return false;
   }
   waiting_for_segment_ = false;
+  if (spot->position_bytes == block_bytes && files_.at(spot->segment)->laps++ > 0) metrics_.segments_recycled.add();
   group.spot = *spot;
   group.lsn = next_lsn_;
   ++next_lsn_;

@@ -66,6 +66,17 @@ class Window {
 
 }  // namespace
 
+// A killed broker's locks go only when the kernel has ended its last write: a restart at once must not take that for a second
+// broker.
+runtime::Task<base::Result<bool>> Recovery::wait_for_lock(runtime::File& file) {
+  const base::MonoTime deadline = runtime::Reactor::current().now() + lock_wait_max;
+  while (true) {
+    auto locked = co_await file.try_lock();
+    if (!locked || *locked || runtime::Reactor::current().now() >= deadline) co_return locked;
+    co_await runtime::sleep_for(lock_retry);
+  }
+}
+
 runtime::Task<base::Result<Volume>> Recovery::open_volume(bool has_earlier) {
   runtime::FileSystem& fs = *runtime_.files;
   const std::string path = directory_ + "/" + std::string(volume_name);
@@ -74,7 +85,7 @@ runtime::Task<base::Result<Volume>> Recovery::open_volume(bool has_earlier) {
   auto opened = co_await fs.open(path, {.write = true, .create = true});
   if (!opened) co_return base::with_context("WAL volume " + path, opened.error());
   Volume volume{.file = std::move(*opened)};
-  auto locked = co_await volume.file->try_lock();
+  auto locked = co_await wait_for_lock(*volume.file);
   base::Result<void> ready;
   if (!locked) {
     ready = base::with_context("locking " + path, locked.error());
@@ -149,7 +160,7 @@ runtime::Task<base::Result<void>> Recovery::check_segment(Found& found, Register
   // The volume's own lock is free, so its holder is gone; but a kill leaves writes in the kernel's hands, and an io_uring write keeps
   // the file, and so its lock, until it has ended. Waiting for the lock is waiting for those writes.
   const base::MonoTime patience = runtime::Reactor::current().now() + lingering_write_max;
-  auto locked = co_await segment.file->try_lock();
+  auto locked = co_await wait_for_lock(*segment.file);
   while (locked && !*locked && runtime::Reactor::current().now() < patience) {
     (void)co_await runtime::sleep_for(lingering_write_look);
     locked = co_await segment.file->try_lock();

@@ -30,6 +30,8 @@ class Recovery {
  public:
   static constexpr std::size_t scanners_max = 4;
   static constexpr std::size_t scan_window_bytes = std::size_t{4} << 20U;
+  static constexpr base::Duration lock_wait_max = std::chrono::seconds(3);
+  static constexpr base::Duration lock_retry = std::chrono::milliseconds(50);
   using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
 
   Recovery(runtime::Runtime& runtime, const Identity& identity, std::string directory, WalMetrics& metrics)
@@ -54,6 +56,7 @@ class Recovery {
     std::uint64_t keyspace_revision = 0;
     base::Result<void> result;
   };
+  static runtime::Task<base::Result<bool>> wait_for_lock(runtime::File& file);
   runtime::Task<base::Result<void>> check_volume(runtime::File& file, std::string path, bool has_earlier);
   runtime::Task<base::Result<void>> check_segment(Found& found, RegisteredWal wal, std::uint32_t number);
   RecoveredWal collect(const std::vector<std::unique_ptr<Found>>& all, SegmentFiles& files, SegmentBook& book);

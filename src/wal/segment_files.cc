@@ -61,6 +61,7 @@ runtime::Task<base::Result<void>> SegmentFiles::start(Register register_segments
     const base::Result<void> made = co_await make_segment(false);
     if (!made && made.kind() != ErrorKind::exhausted)
       co_return base::with_context("creating the first WAL segment", made.error());
+    if (made) unfilled_ = static_cast<SegmentHandle>(files_.size() - 1);
     if (!made) note_trouble(made.error(), "creating a segment");
   } else {
     runtime_.log->warn("wal", "earlier sessions fill the WAL: appends wait until their records are uploaded",
@@ -89,7 +90,7 @@ void SegmentFiles::consider() {
   if (!started_) return;
   // The current one is nearly full and nothing is ready behind it: what is being filled is needed now.
   hurry_ = book_.reusable_count() == 0 && book_.current_rest_bytes() < segment_bytes_ / 8;
-  if (!trouble_ && (wants_segment() || find_retirable())) wake_.pulse();
+  if (!backing_off_ && (wants_segment() || find_retirable())) wake_.pulse();
 }
 
 runtime::Task<void> SegmentFiles::work() {
@@ -100,6 +101,11 @@ runtime::Task<void> SegmentFiles::work() {
     const bool wants = wants_segment();
     if (wants) {
       done = co_await make_segment(true);
+      if (done && unfilled_) {
+        changed_();
+        doing = "filling the first segment";
+        done = co_await fill_first();
+      }
     } else if (old) {
       doing = "retiring a segment";
       done = co_await retire(*old);
@@ -121,7 +127,9 @@ runtime::Task<void> SegmentFiles::work() {
     if (done.kind() == ErrorKind::cancelled) continue;
     note_trouble(done.error(), doing);
     changed_();
+    backing_off_ = true;
     co_await runtime::sleep_for(retry_delay, &scope_.stop_token());
+    backing_off_ = false;
   }
 }
 
@@ -190,15 +198,15 @@ runtime::Task<base::Result<void>> SegmentFiles::prepare_file(SegmentFile& segmen
   const bytes::SlabRef header =
       encode_segment_header({.identity = identity_, .segment = segment.number, .segment_bytes = segment_bytes_});
   WEIR_CO_TRY(co_await file.write_at(0, {bytes::Bytes(header.writable())}, runtime::Durability::synced));
-  if (fill) WEIR_CO_TRY(co_await fill_file(file));
+  if (fill) WEIR_CO_TRY(co_await fill_file(file, block_bytes, true));
   WEIR_CO_TRY(co_await file.sync());
   co_return co_await runtime_.files->sync_directory(session_directory(directory_, identity_.session));
 }
 
-runtime::Task<base::Result<void>> SegmentFiles::fill_file(runtime::File& file) {
+runtime::Task<base::Result<void>> SegmentFiles::fill_file(runtime::File& file, std::uint64_t from, bool yields) {
   const bytes::SlabRef zeros = bytes::SlabRef::allocate(fill_chunk_bytes, block_bytes);
   std::memset(zeros.writable().data(), 0, fill_chunk_bytes);
-  for (std::uint64_t at = block_bytes; at < segment_bytes_ && !hurry_; at += fill_chunk_bytes) {
+  for (std::uint64_t at = from; at < segment_bytes_ && !(yields && hurry_); at += fill_chunk_bytes) {
     const std::size_t count = std::min<std::uint64_t>(fill_chunk_bytes, segment_bytes_ - at);
     WEIR_CO_TRY(co_await file.write_at(at, {bytes::Bytes(zeros.writable().data(), count)}, runtime::Durability::none));
     if (co_await runtime::sleep_for(fill_pause, &scope_.stop_token()) == runtime::Wake::stopped) {
@@ -206,6 +214,21 @@ runtime::Task<base::Result<void>> SegmentFiles::fill_file(runtime::File& file) {
     }
   }
   co_return base::Result<void>();
+}
+
+// Writing into a hole makes the file system allocate and commit its journal for each group. So only what comes before the second
+// segment is ready pays for that; the rest of the first is filled when no group goes there.
+runtime::Task<base::Result<void>> SegmentFiles::fill_first() {
+  const SegmentHandle first = *unfilled_;
+  unfilled_.reset();
+  const std::uint32_t from = book_.leave(first);
+  book_.set_blocked(first, true);
+  base::Result<void> filled = co_await fill_file(*files_[first]->file, from, false);
+  if (filled) filled = co_await files_[first]->file->sync();
+  book_.set_blocked(first, false);
+  // No room only leaves it with holes; any other failure makes it a file that cannot be trusted with a group.
+  if (!filled && filled.kind() == ErrorKind::io) book_.fence(first);
+  co_return filled;
 }
 
 runtime::Task<base::Result<void>> SegmentFiles::retire(SegmentHandle segment) {

@@ -3,7 +3,8 @@
 //             a fenced or earlier file must give its space back while its session still names it.
 // Place:      L4, shard 0; used by the lane (lookup, consider()) and by recovery (earlier files).
 // Contract:   a segment appears in the book only when its file is durable, locked and registered. The first one is not filled
-//             (a start takes milliseconds), the next ones are, ahead of use.
+//             (a start takes milliseconds), the next ones are, ahead of use; as soon as the second is ready groups go there and
+//             the first one's rest is filled behind them.
 // Invariants: all files together <= size_bytes (asserted as one is made); a file with a needed place is never removed.
 // Failure:    no space or a failing device: no new segments, one warning, tried again after retry_delay: the WAL is full meanwhile.
 // Limits:     size_bytes, fill_chunk_bytes per write and fill_pause between two of them, own_segments_max.
@@ -31,6 +32,7 @@ struct SegmentFile {
   std::uint64_t file_bytes = 0;         ///< on the file system
   std::unique_ptr<runtime::File> file;  ///< empty once retired
   std::uint32_t users = 0;              ///< reads under way
+  std::uint64_t laps = 0;               ///< times that groups began at its front
 };
 
 /// "<directory>/<session>" and the names in it.
@@ -83,7 +85,8 @@ class SegmentFiles {
   runtime::Task<base::Result<void>> make_segment(bool fill);
   runtime::Task<base::Result<std::shared_ptr<SegmentFile>>> create_file(std::uint32_t number, bool fill);
   runtime::Task<base::Result<void>> prepare_file(SegmentFile& segment, bool fill);
-  runtime::Task<base::Result<void>> fill_file(runtime::File& file);
+  runtime::Task<base::Result<void>> fill_file(runtime::File& file, std::uint64_t from, bool yields);
+  runtime::Task<base::Result<void>> fill_first();
   runtime::Task<base::Result<void>> retire(SegmentHandle segment);
   runtime::Task<base::Result<void>> replace_by_stub(const SegmentFile& old);
   runtime::Task<base::Result<void>> remove_files(model::SessionId session);
@@ -104,8 +107,10 @@ class SegmentFiles {
   Register register_segments_;
   std::function<void()> changed_;
   std::function<void(std::string)> fenced_;
-  bool trouble_ = false;
-  bool hurry_ = false;  ///< an append waits: do not fill any further
+  std::optional<SegmentHandle> unfilled_;  ///< the first segment, made without zeros for a quick start
+  bool trouble_ = false;                   ///< the last attempt failed: what could be made does not count as space
+  bool backing_off_ = false;               ///< until the next attempt
+  bool hurry_ = false;                     ///< an append waits: do not fill any further
   bool started_ = false;
   bool over_ = false;  ///< the session is sealed: make nothing any more
   runtime::Event wake_;

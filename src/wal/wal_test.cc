@@ -1,4 +1,5 @@
 #include <cstring>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -325,6 +326,52 @@ TEST_F(WalTest, SegmentsRecycleAsRecordsAreReleasedAndFilesStayWithinTheSize) {
   EXPECT_GE(last_recovered.records.size(), 20U);
   EXPECT_EQ(last_recovered.groups_torn, 0U) << "older laps are whole groups too";
   b->stop();
+}
+
+TEST_F(WalTest, TheFirstSegmentIsLeftForAFilledOneAndItsRestIsFilledBehind) {
+  auto a = started(2);
+  a->append(p1, 0);
+  runtime.drain();
+  EXPECT_EQ(a->sink().durable.back().place.segment, 0U) << "a start does not wait for zeros";
+  std::set<std::uint64_t> filled;
+  files.fate = [&](const std::string& path, std::uint64_t offset, std::uint64_t) {
+    if (path.ends_with("seg-00000")) filled.insert(offset);
+    return WriteFate::ok;
+  };
+  runtime.advance(std::chrono::seconds(1));
+  a->append(p1, 1);
+  runtime.drain();
+  EXPECT_EQ(a->sink().durable.back().place.segment, 1U);
+  EXPECT_EQ(filled, (std::set<std::uint64_t>{2 * block_bytes})) << "from behind its only group, never over it";
+  EXPECT_OK(runtime.run(a->appender().read(a->sink().durable[0].place)));
+  a->appender().release(std::vector<Place>{a->sink().durable[0].place, a->sink().durable[1].place});
+  std::set<std::uint32_t> used;
+  for (int i = 2; i < 60; ++i) {
+    a->append(p1, i, 30000);
+    runtime.advance(std::chrono::milliseconds(20));
+    ASSERT_EQ(a->sink().durable.size(), static_cast<std::size_t>(i + 1));
+    used.insert(a->sink().durable.back().place.segment);
+    a->appender().release(std::vector<Place>{a->sink().durable.back().place});
+  }
+  EXPECT_TRUE(used.contains(0U)) << "it comes round again";
+  a->stop();
+}
+
+TEST_F(WalTest, AFirstSegmentThatCannotBeFilledIsFencedNotTrusted) {
+  auto a = started(2);
+  a->append(p1, 0);
+  files.fate = [&](const std::string& path, std::uint64_t offset, std::uint64_t) {
+    return path.ends_with("seg-00000") && offset > block_bytes ? WriteFate::error_lost : WriteFate::ok;
+  };
+  runtime.advance(std::chrono::seconds(2));
+  EXPECT_OK(runtime.run(a->appender().read(a->sink().durable.at(0).place)));  // what is in it stays readable
+  a->appender().release(std::vector<Place>{a->sink().durable[0].place});
+  runtime.advance(std::chrono::seconds(2));
+  EXPECT_EQ(runtime.metrics.counter(metric_segments_retired, "").value(), 1U);
+  a->append(p1, 1);
+  runtime.drain();
+  EXPECT_EQ(a->sink().durable.size(), 2U);
+  a->stop();
 }
 
 TEST_F(WalTest, AFullWalHoldsAppendsBackInOrderUntilSpaceIsFreed) {

@@ -67,6 +67,13 @@ void SegmentBook::failed(SegmentHandle segment) {
   state.fenced = true;
 }
 
+std::uint32_t SegmentBook::leave(SegmentHandle segment) {
+  Segment& state = at(segment);
+  const std::uint32_t rest = state.position_bytes;
+  if (current_ == segment) state.position_bytes = segment_bytes_;
+  return rest;
+}
+
 void SegmentBook::given_up(std::span<const SegmentHandle> copies, std::span<const StatedOffset> records) {
   for (const SegmentHandle segment : copies) {
     ENSURE(at(segment).fenced, "segment {} holds a failed copy but is not fenced", segment);
@@ -153,7 +160,7 @@ bool SegmentBook::needed(SegmentHandle segment) const {
 
 bool SegmentBook::reusable(SegmentHandle segment) const {
   const Segment& state = at(segment);
-  return state.own && !state.fenced && !state.retired && !needed(segment) && segment != current_;
+  return state.own && !state.fenced && !state.retired && !state.blocked && !needed(segment) && segment != current_;
 }
 
 bool SegmentBook::retirable(SegmentHandle segment) const {

@@ -51,6 +51,12 @@ class SegmentBook {
   /// No further attempt: the records (P, end offset) are void; their copies matter until more than them is uploaded.
   void given_up(std::span<const SegmentHandle> copies, std::span<const StatedOffset> records);
 
+  /// Takes no more writes: its file failed outside of a group's write.
+  void fence(SegmentHandle segment) { at(segment).fenced = true; }
+  /// If it is the current one, groups go elsewhere from now on; where its unused rest begins. Blocked, it is not used again.
+  std::uint32_t leave(SegmentHandle segment);
+  void set_blocked(SegmentHandle segment, bool blocked) { at(segment).blocked = blocked; }
+
   /// What recovery found in an earlier segment.
   void recovered_records(SegmentHandle segment, std::uint64_t count);
   void recovered_statement(SegmentHandle segment, StatedOffset statement);
@@ -84,6 +90,7 @@ class SegmentBook {
     bool fenced = false;
     bool kept = false;
     bool retired = false;
+    bool blocked = false;  ///< its rest is being filled with zeros
     std::uint32_t position_bytes = 0;
     std::uint32_t inflight = 0;
     std::uint64_t live = 0;

@@ -33,7 +33,7 @@ class MemoryFile final : public runtime::File {
     for (const bytes::Bytes piece : from) all.insert(all.end(), piece.begin(), piece.end());
     ++pending_;
     if (durability == runtime::Durability::synced) {
-      ++files_.durable_writes;
+      files_.durable_writes += offset != 0 ? 1U : 0U;
       while (files_.hold) co_await files_.held.wait();
     }
     co_await runtime::yield();
