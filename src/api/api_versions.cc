@@ -38,6 +38,13 @@ runtime::Task<Reply> handle_api_versions(Call call) {
   }
   auto request = decode_body<wire::ApiVersionsRequest>(call);
   if (!request) co_return close_reply(request.error().text);
+  // Since version 5 a client says whom it means to talk to: an address that now belongs to another broker or cluster (a stale
+  // DNS entry, a reused pod address) is told at once, before records go astray (KIP-1242). Both or neither is given.
+  const bool names_cluster = request->cluster_id.has_value();
+  if (call.ctx.api_version >= 5 && names_cluster != (request->node_id.value() != -1)) {
+    response.error_code = model::ErrorCode::invalid_request;
+    co_return make_reply(call, response);
+  }
   if (call.ctx.api_version >= 3) {
     if (!is_software_text(request->client_software_name) || !is_software_text(request->client_software_version)) {
       response.error_code = model::ErrorCode::invalid_request;
@@ -45,6 +52,11 @@ runtime::Task<Reply> handle_api_versions(Call call) {
     }
     call.state.software_name = std::string(request->client_software_name);
     call.state.software_version = std::string(request->client_software_version);
+  }
+  if (names_cluster &&
+      (*request->cluster_id != call.services.cluster.to_string() || request->node_id.value() != call.services.config.node_id)) {
+    response.error_code = model::ErrorCode::rebootstrap_required;
+    co_return make_reply(call, response);
   }
   for (const Entry& entry : served_apis()) response.api_keys.push_back(to_wire(wire::api_info(entry.key)));
   response.finalized_features_epoch = 0;

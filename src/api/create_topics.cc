@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "api/access.h"
 #include "api/errors.h"
 #include "api/handler.h"
 #include "model/topic_name.h"
@@ -131,17 +132,17 @@ runtime::Task<Reply> handle_create_topics(Call call) {
   std::deque<std::string> texts;  // what the response borrows
   std::map<std::string_view, int> occurrences;
   for (const TopicIn& topic : request->topics) ++occurrences[topic.name];
+  const bool may_create_any = allowed_on_cluster(call, security::Operation::create);
   for (const TopicIn& topic : request->topics) {
     if (occurrences[topic.name] == 0) continue;
     TopicOut out;
     out.name = topic.name;
     out.configs.emplace();
     Checked checked;
-    const security::Resource resource{.type = security::ResourceType::topic, .name = topic.name};
     if (occurrences[topic.name] > 1) {
       checked = refuse(ErrorCode::invalid_request, "Duplicate topic name.");
       occurrences[topic.name] = 0;  // one answer for all of them
-    } else if (!call.services.authorizer.authorize(call.ctx, security::Operation::create, resource)) {
+    } else if (!may_create_any && !allowed_on_topic(call, security::Operation::create, topic.name)) {
       checked = refuse(ErrorCode::topic_authorization_failed, "Authorization failed.");
     } else {
       checked = check(call, topic);
@@ -167,10 +168,15 @@ runtime::Task<Reply> handle_create_topics(Call call) {
     out.error_code = checked.error;
     if (checked.error == ErrorCode::none) {
       out.topic_id = checked.record.id;
-      out.num_partitions = checked.record.partition_count;
-      out.replication_factor = checked.record.replication_factor;
       out.error_message = std::nullopt;
-      add_configs(call, checked.record, texts, out);
+      // Who may create a topic may yet not be one who may see its settings: those come only with their own right.
+      if (allowed_on_topic(call, security::Operation::describe_configs, topic.name)) {
+        out.num_partitions = checked.record.partition_count;
+        out.replication_factor = checked.record.replication_factor;
+        add_configs(call, checked.record, texts, out);
+      } else {
+        out.topic_config_error_code = ErrorCode::topic_authorization_failed;
+      }
     } else {
       out.error_message = texts.emplace_back(checked.message);
     }

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "api/access.h"
 #include "api/errors.h"
 #include "api/handler.h"
 
@@ -45,6 +46,15 @@ runtime::Task<void> remove_one(Call& call, const Wanted& wanted, std::set<model:
   }
   const auto view = call.services.topics.current();
   const auto entry = wanted.name ? view->by_name(*wanted.name) : view->by_id(wanted.id);
+  const std::string_view name = entry != nullptr ? std::string_view(entry->record.name) : wanted.name.value_or("");
+  const bool may_remove =
+      allowed_on_cluster(call, security::Operation::remove) || allowed_on_topic(call, security::Operation::remove, name);
+  // Ids are no secret; whether a name exists is one, and so is the name behind an id.
+  if ((entry != nullptr || wanted.name) && !may_remove) {
+    if (!wanted.name && allowed_on_topic(call, security::Operation::describe, name)) out.name = texts.emplace_back(name);
+    refuse(ErrorCode::topic_authorization_failed, "Authorization failed.");
+    co_return;
+  }
   if (entry == nullptr) {
     refuse(wanted.name ? ErrorCode::unknown_topic_or_partition : ErrorCode::unknown_topic_id,
            wanted.name ? "This server does not host this topic-partition." : "This server does not host this topic ID.");
@@ -52,11 +62,6 @@ runtime::Task<void> remove_one(Call& call, const Wanted& wanted, std::set<model:
   }
   out.name = texts.emplace_back(entry->record.name);
   out.topic_id = entry->record.id;
-  const security::Resource resource{.type = security::ResourceType::topic, .name = entry->record.name};
-  if (!call.services.authorizer.authorize(call.ctx, security::Operation::remove, resource)) {
-    refuse(ErrorCode::topic_authorization_failed, "Authorization failed.");
-    co_return;
-  }
   if (!seen.insert(entry->record.id).second) {
     refuse(ErrorCode::invalid_request, "The provided topic name maps to an ID that was already supplied.");
     co_return;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "api/access.h"
 #include "api/errors.h"
 #include "api/fetch_session.h"
 #include "api/handler.h"
@@ -55,17 +56,24 @@ std::vector<FetchKey> forgotten_of(const Request& request) {
   return keys;
 }
 
-void resolve(const Call& call, bool by_id, Item& item) {
+// A follower needs only the right to the cluster's own actions; whoever else reads needs it for each topic.
+enum class Reader : std::uint8_t { consumer, follower, refused_follower };
+
+void resolve(const Call& call, bool by_id, Reader reader, Item& item) {
   const FetchKey& key = item.wanted->key;
   const meta::TopicViewPtr view = call.services.topics.current();
   const meta::TopicEntryPtr entry = by_id ? view->by_id(key.topic_id) : view->by_name(key.topic_name);
-  if (entry == nullptr) {
-    item.error = by_id ? ErrorCode::unknown_topic_id : ErrorCode::unknown_topic_or_partition;
-    return;
-  }
-  const security::Resource resource{.type = security::ResourceType::topic, .name = entry->record.name};
-  if (!call.services.authorizer.authorize(call.ctx, security::Operation::read, resource)) {
+  const auto may_read = [&] {
+    if (reader != Reader::consumer) return reader == Reader::follower;
+    return allowed_on_topic(call, security::Operation::read, entry == nullptr ? key.topic_name : entry->record.name);
+  };
+  // Ids are no secret; whether a name exists is one.
+  if (entry == nullptr && by_id && reader != Reader::refused_follower) {
+    item.error = ErrorCode::unknown_topic_id;
+  } else if (!may_read()) {
     item.error = ErrorCode::topic_authorization_failed;
+  } else if (entry == nullptr) {
+    item.error = ErrorCode::unknown_topic_or_partition;
   } else if (key.partition < 0 || key.partition >= entry->record.partition_count) {
     item.error = ErrorCode::unknown_topic_or_partition;
   } else {
@@ -196,11 +204,9 @@ runtime::Task<Reply> handle_fetch(Call call) {
   auto request = decode_body<Request>(call);
   if (!request) co_return close_reply(request.error().text);
   Response response;
-  const bool follower = request->replica_id.value() >= 0 || request->replica_state.replica_id.value() >= 0;
-  if (follower &&
-      !call.services.authorizer.authorize(call.ctx, security::Operation::cluster_action, security::cluster_resource)) {
-    response.error_code = ErrorCode::cluster_authorization_failed;
-    co_return make_reply(call, response);
+  Reader reader = Reader::consumer;
+  if (request->replica_id.value() >= 0 || request->replica_state.replica_id.value() >= 0) {
+    reader = allowed_on_cluster(call, security::Operation::cluster_action) ? Reader::follower : Reader::refused_follower;
   }
   runtime::Reactor& reactor = runtime::Reactor::current();
   const bool by_id = call.ctx.api_version >= topic_ids_version_min;
@@ -217,7 +223,7 @@ runtime::Task<Reply> handle_fetch(Call call) {
   std::vector<Item> items(fetch.partitions.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
     items[i].wanted = &fetch.partitions[i];
-    resolve(call, by_id, items[i]);
+    resolve(call, by_id, reader, items[i]);
   }
   co_await read_or_wait(call, items, *request);
 
@@ -244,8 +250,7 @@ runtime::Task<Reply> handle_fetch(Call call) {
     }
     response.responses.back().partitions.push_back(to_wire(items[i], isolation));
   }
-  response.throttle_time_ms = call.services.authorizer.charge(call.ctx, bytes_out);
-  co_return make_reply(call, response, response.throttle_time_ms);
+  co_return make_reply(call, response, Charged{bytes_out});
 }
 
 }  // namespace weir::api

@@ -1,9 +1,13 @@
 // api/handler.h: what every handler gets, and how it answers.
 // Contract:   a handler is a free coroutine in the file of its API, listed in registry.cc. The call's frame keeps everything that a
 //             decoded request borrows alive; encode before returning, then nothing borrows from the handler's frame.
+//             It asks allowed() (api/access.h) for every resource before it tells anything of it: whoever may not describe a
+//             topic must not learn from the error whether it exists.
+// Tests:      tests/gates has a case for every registered API and fails for one without.
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "api/dispatch.h"
@@ -55,9 +59,27 @@ template <class Request>
   return request;
 }
 
+/// What a request moved, for the byte quotas: Produce's and Fetch's batches.
+struct Charged {
+  std::uint64_t bytes = 0;
+};
+
+/// Encodes the answer. The charge is made here, so that no handler can forget it: the answer tells the throttle time where its
+/// version has the field, and the connection is muted for it in every version (KIP-219).
 template <class Response>
-[[nodiscard]] Reply make_reply(const Call& call, const Response& response, std::int32_t throttle_ms = 0) {
-  auto frame = wire::encode_response(response, call.ctx.api_version, call.ctx.correlation_id);
+[[nodiscard]] Reply make_reply(const Call& call, Response&& response, Charged charged = {}) {
+  const std::int32_t throttle_ms = call.services.authorizer.charge(call.ctx, charged.bytes);
+  base::Result<bytes::BufferList> frame;
+  if constexpr (!requires { response.throttle_time_ms; }) {
+    frame = wire::encode_response(response, call.ctx.api_version, call.ctx.correlation_id);
+  } else if constexpr (std::is_const_v<std::remove_reference_t<Response>>) {
+    std::remove_cvref_t<Response> copy = response;
+    copy.throttle_time_ms = throttle_ms;
+    frame = wire::encode_response(copy, call.ctx.api_version, call.ctx.correlation_id);
+  } else {
+    response.throttle_time_ms = throttle_ms;
+    frame = wire::encode_response(response, call.ctx.api_version, call.ctx.correlation_id);
+  }
   if (!frame) return close_reply(fmt::format("the answer cannot be encoded: {}", frame.error().text));
   Reply reply;
   reply.body = std::move(*frame);

@@ -1,6 +1,7 @@
 // api/init_producer_id.cc: InitProducerId (22): an id for an idempotent producer. Transactional producers need the coordinator.
 #include "wire/init_producer_id.h"
 
+#include "api/access.h"
 #include "api/errors.h"
 #include "api/handler.h"
 
@@ -16,11 +17,17 @@ runtime::Task<Reply> handle_init_producer_id(Call call) {
     co_return make_reply(call, response);
   }
   if (request->transactional_id) {
-    response.error_code =
-        request->transactional_id->empty() ? model::ErrorCode::invalid_request : model::ErrorCode::unsupported_version;
+    const std::string_view id = *request->transactional_id;
+    if (!allowed(call, security::Operation::write, security::ResourceType::transactional_id, id)) {
+      response.error_code = model::ErrorCode::transactional_id_authorization_failed;
+    } else {
+      response.error_code = id.empty() ? model::ErrorCode::invalid_request : model::ErrorCode::unsupported_version;
+    }
     co_return make_reply(call, response);
   }
-  if (!call.services.authorizer.authorize(call.ctx, security::Operation::idempotent_write, security::cluster_resource)) {
+  // Whoever may write to some topic may do so idempotently.
+  if (!allowed_on_cluster(call, security::Operation::idempotent_write) &&
+      !call.services.authorizer.authorize_any(call.ctx, security::Operation::write, security::ResourceType::topic)) {
     response.error_code = model::ErrorCode::cluster_authorization_failed;
     co_return make_reply(call, response);
   }

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "api/access.h"
 #include "api/errors.h"
 #include "api/handler.h"
 #include "runtime/when_all.h"
@@ -47,6 +48,8 @@ Response::Partition failed(model::PartitionIndex index, ErrorCode error) {
   out.error_code = error;
   return out;
 }
+
+Task<Response::Partition> refused(model::PartitionIndex index, ErrorCode error) { co_return failed(index, error); }
 
 Task<Response::Partition> answer(Call& call, const Request& request, const meta::TopicEntryPtr entry,
                                  const Request::Partition& partition, bool repeated, base::MonoTime deadline) {
@@ -97,10 +100,13 @@ runtime::Task<Reply> handle_list_offsets(Call call) {
   const meta::TopicViewPtr view = call.services.topics.current();
   std::vector<Task<Response::Partition>> tasks;
   for (const auto& topic : request->topics) {
-    const security::Resource resource{.type = security::ResourceType::topic, .name = topic.name};
-    const bool allowed = call.services.authorizer.authorize(call.ctx, security::Operation::describe, resource);
-    const meta::TopicEntryPtr entry = allowed ? view->by_name(topic.name) : nullptr;
+    const bool may_describe = allowed_on_topic(call, security::Operation::describe, topic.name);
+    const meta::TopicEntryPtr entry = may_describe ? view->by_name(topic.name) : nullptr;
     for (const auto& partition : topic.partitions) {
+      if (!may_describe) {
+        tasks.push_back(refused(partition.partition_index, ErrorCode::topic_authorization_failed));
+        continue;
+      }
       const bool repeated = occurrences[{topic.name, partition.partition_index.value()}] > 1;
       tasks.push_back(answer(call, *request, entry, partition, repeated, deadline));
     }

@@ -4,6 +4,7 @@
 #include <deque>
 #include <set>
 
+#include "api/access.h"
 #include "api/errors.h"
 #include "api/handler.h"
 #include "model/topic_name.h"
@@ -14,11 +15,6 @@ namespace {
 
 using model::ErrorCode;
 using runtime::Task;
-
-// Bits of Kafka's ACL operations that exist for a topic and for the cluster.
-constexpr std::int32_t topic_operations = 0xDF8;  // read write create delete alter describe describe_configs alter_configs
-constexpr std::int32_t cluster_operations =
-    0x1FA0;  // create alter describe cluster_action describe_configs alter_configs idempotent_write
 
 using TopicOut = wire::MetadataResponse::Topic;
 
@@ -68,7 +64,7 @@ Task<TopicOut> describe(Call& call, const meta::TopicRecord& topic, bool with_op
   out.name = names.emplace_back(topic.name);
   out.topic_id = topic.id;
   out.is_internal = topic.internal;
-  if (with_operations) out.topic_authorized_operations = topic_operations;
+  if (with_operations) out.topic_authorized_operations = authorized_operations(call, security::ResourceType::topic, topic.name);
   std::vector<model::LeaderEpoch> epochs;
   if (call.ctx.api_version >= 7) epochs = co_await epochs_of(call, topic);
   out.partitions.reserve(static_cast<std::size_t>(topic.partition_count));
@@ -95,18 +91,19 @@ TopicOut failed(std::optional<std::string_view> name, const model::TopicId& id, 
 Task<TopicOut> by_name(Call& call, const wire::MetadataRequest& request, std::string_view name,
                        std::deque<std::string>& names) {
   const bool with_operations = request.include_topic_authorized_operations;
-  const security::Resource resource{.type = security::ResourceType::topic, .name = name};
-  if (!call.services.authorizer.authorize(call.ctx, security::Operation::describe, resource)) {
+  if (!allowed_on_topic(call, security::Operation::describe, name)) {
     co_return failed(name, {}, ErrorCode::topic_authorization_failed);
   }
   if (const auto entry = call.services.topics.current()->by_name(name)) {
     co_return co_await describe(call, entry->record, with_operations, names);
   }
+  const bool creates = request.allow_auto_topic_creation && call.services.config.settings.boolean("auto.create.topics.enable");
+  if (creates && !allowed_on_cluster(call, security::Operation::create) &&
+      !allowed_on_topic(call, security::Operation::create, name)) {
+    co_return failed(name, {}, ErrorCode::topic_authorization_failed);
+  }
   if (!model::topic_name_fault(name).empty()) co_return failed(name, {}, ErrorCode::invalid_topic_exception);
-  const bool may_create = request.allow_auto_topic_creation &&
-                          call.services.config.settings.boolean("auto.create.topics.enable") &&
-                          call.services.authorizer.authorize(call.ctx, security::Operation::create, resource);
-  if (!may_create) co_return failed(name, {}, ErrorCode::unknown_topic_or_partition);
+  if (!creates) co_return failed(name, {}, ErrorCode::unknown_topic_or_partition);
   auto created = co_await call.topic_admin.create_automatically(std::string(name));
   if (created) co_return co_await describe(call, *created, with_operations, names);
   const ErrorCode error =
@@ -117,8 +114,7 @@ Task<TopicOut> by_name(Call& call, const wire::MetadataRequest& request, std::st
 Task<TopicOut> by_id(Call& call, const wire::MetadataRequest& request, model::TopicId id, std::deque<std::string>& names) {
   const auto entry = call.services.topics.current()->by_id(id);
   if (entry == nullptr) co_return failed(std::nullopt, id, ErrorCode::unknown_topic_id);
-  const security::Resource resource{.type = security::ResourceType::topic, .name = entry->record.name};
-  if (!call.services.authorizer.authorize(call.ctx, security::Operation::describe, resource)) {
+  if (!allowed_on_topic(call, security::Operation::describe, entry->record.name)) {
     co_return failed(std::nullopt, id, ErrorCode::topic_authorization_failed);
   }
   co_return co_await describe(call, entry->record, request.include_topic_authorized_operations, names);
@@ -141,15 +137,19 @@ runtime::Task<Reply> handle_metadata(Call call) {
                               .unknown_tags = {}});
   response.cluster_id = cluster;
   response.controller_id = self;
-  if (request->include_cluster_authorized_operations) response.cluster_authorized_operations = cluster_operations;
+  if (request->include_cluster_authorized_operations) {
+    response.cluster_authorized_operations =
+        allowed_on_cluster(call, security::Operation::describe)
+            ? authorized_operations(call, security::ResourceType::cluster, security::cluster_resource.name)
+            : 0;
+  }
 
   const meta::TopicViewPtr view = call.services.topics.current();
   const bool all = !request->topics || (call.ctx.api_version == 0 && request->topics->empty());
   std::deque<std::string> names;
   if (all) {
     for (const meta::TopicEntryPtr& entry : view->in_order_of_name()) {
-      const security::Resource resource{.type = security::ResourceType::topic, .name = entry->record.name};
-      if (!call.services.authorizer.authorize(call.ctx, security::Operation::describe, resource)) continue;
+      if (!allowed_on_topic(call, security::Operation::describe, entry->record.name)) continue;  // hidden, not refused
       response.topics.push_back(co_await describe(call, entry->record, request->include_topic_authorized_operations, names));
     }
   } else {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "api/access.h"
 #include "api/errors.h"
 #include "api/handler.h"
 #include "runtime/when_all.h"
@@ -31,14 +32,12 @@ Item refuse(ErrorCode error, std::string message) { return {.error = error, .mes
 Item prepare(const Call& call, const Request& request, const Request::Topic& topic, const Request::Partition& partition,
              const meta::TopicEntryPtr& entry, base::MonoTime deadline) {
   const std::int16_t version = call.ctx.api_version;
-  if (entry == nullptr) {
-    if (version >= 13) return refuse(ErrorCode::unknown_topic_id, "This server does not host this topic ID.");
-    return refuse(ErrorCode::unknown_topic_or_partition, "This server does not host this topic-partition.");
-  }
-  const security::Resource resource{.type = security::ResourceType::topic, .name = entry->record.name};
-  if (!call.services.authorizer.authorize(call.ctx, security::Operation::write, resource)) {
+  // Ids are no secret; whether a name exists is one.
+  if (entry == nullptr && version >= 13) return refuse(ErrorCode::unknown_topic_id, "This server does not host this topic ID.");
+  if (!allowed_on_topic(call, security::Operation::write, entry == nullptr ? topic.name : entry->record.name)) {
     return refuse(ErrorCode::topic_authorization_failed, "Authorization failed.");
   }
+  if (entry == nullptr) return refuse(ErrorCode::unknown_topic_or_partition, "This server does not host this topic-partition.");
   if (partition.index.value() < 0 || partition.index.value() >= entry->record.partition_count) {
     return refuse(ErrorCode::unknown_topic_or_partition,
                   fmt::format("{} has no partition {}.", topic.name, partition.index.value()));
@@ -99,11 +98,19 @@ runtime::Task<Reply> handle_produce(Call call) {
   std::vector<Task<log::ProduceOutcome>> tasks;
   const meta::TopicViewPtr view = call.services.topics.current();
   std::uint64_t bytes_in = 0;
+  const bool transactional_id_refused =
+      request->transactional_id &&
+      !allowed(call, security::Operation::write, security::ResourceType::transactional_id, *request->transactional_id);
   for (const Request::Topic& topic : request->topic_data) {
     const meta::TopicEntryPtr entry = call.ctx.api_version >= 13 ? view->by_id(topic.topic_id) : view->by_name(topic.name);
     for (const Request::Partition& partition : topic.partition_data) {
-      items.push_back(acks_valid ? prepare(call, *request, topic, partition, entry, deadline)
-                                 : refuse(ErrorCode::invalid_required_acks, "acks must be -1, 0 or 1."));
+      if (transactional_id_refused) {
+        items.push_back(refuse(ErrorCode::transactional_id_authorization_failed, "Transactional id authorization failed."));
+      } else if (!acks_valid) {
+        items.push_back(refuse(ErrorCode::invalid_required_acks, "acks must be -1, 0 or 1."));
+      } else {
+        items.push_back(prepare(call, *request, topic, partition, entry, deadline));
+      }
       bytes_in += partition.records.size();
       tasks.push_back(items.back().error == ErrorCode::none ? call.services.log.produce(items.back().request) : refused());
     }
@@ -144,8 +151,7 @@ runtime::Task<Reply> handle_produce(Call call) {
     }
     response.responses.push_back(std::move(out));
   }
-  response.throttle_time_ms = call.services.authorizer.charge(call.ctx, bytes_in);
-  co_return make_reply(call, response, response.throttle_time_ms);
+  co_return make_reply(call, response, Charged{bytes_in});
 }
 
 }  // namespace weir::api

@@ -42,8 +42,13 @@ wal::Options wal_options(const config::BrokerConfig& config) {
 
 }  // namespace
 
-Broker::Broker(runtime::Runtime& runtime, config::BrokerConfig config, keyspace::Keyspace& keyspace, store::ObjectStore& store)
-    : runtime_(runtime), config_(std::move(config)), keyspace_(keyspace), store_(store) {}
+Broker::Broker(runtime::Runtime& runtime, config::BrokerConfig config, keyspace::Keyspace& keyspace, store::ObjectStore& store,
+               security::Authorizer* authorizer)
+    : runtime_(runtime),
+      config_(std::move(config)),
+      keyspace_(keyspace),
+      store_(store),
+      authorizer_(authorizer == nullptr ? allow_all_ : *authorizer) {}
 Broker::~Broker() = default;
 
 Task<base::Result<void>> Broker::start(Progress progress) {
@@ -170,7 +175,6 @@ Task<base::Result<void>> Broker::serve() {
     scope_.spawn("claim", claim_later());
   }
 
-  authorizer_ = std::make_unique<security::AllowAll>();
   std::vector<api::AdvertisedListener> advertised;
   server::Options options;
   for (const config::ListenerConfig& listener : config_.listeners) {
@@ -197,7 +201,7 @@ Task<base::Result<void>> Broker::serve() {
                                                             .meta = *meta_,
                                                             .topics = *topics_,
                                                             .config = config_,
-                                                            .authorizer = *authorizer_,
+                                                            .authorizer = authorizer_,
                                                             .cluster = cluster_.id,
                                                             .advertised = std::move(advertised),
                                                             .space_freed = [this] { upkeep_->kick(); }});

@@ -19,6 +19,7 @@
 #include "config/broker_config.h"
 #include "keyspace/keyspace.h"
 #include "runtime/runtime.h"
+#include "security/authorizer.h"
 #include "server/server.h"
 #include "store/store.h"
 #include "upkeep/upkeep.h"
@@ -40,7 +41,9 @@ struct Readiness {
 class Broker {
  public:
   /// All outlive the broker, which is made, used and destroyed on shard 0.
-  Broker(runtime::Runtime& runtime, config::BrokerConfig config, keyspace::Keyspace& keyspace, store::ObjectStore& store);
+  /// Without an authorizer everybody may do everything.
+  Broker(runtime::Runtime& runtime, config::BrokerConfig config, keyspace::Keyspace& keyspace, store::ObjectStore& store,
+         security::Authorizer* authorizer = nullptr);
   ~Broker();
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
@@ -82,7 +85,8 @@ class Broker {
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<upload::Uploader> uploader_;
   std::unique_ptr<upkeep::Upkeep> upkeep_;
-  std::unique_ptr<security::Authorizer> authorizer_;
+  security::AllowAll allow_all_;
+  security::Authorizer& authorizer_;
   std::unique_ptr<api::Services> services_;
   std::unique_ptr<api::Dispatcher> dispatcher_;
   std::unique_ptr<server::Server> server_;

@@ -38,7 +38,10 @@ class Authorizer {
  public:
   virtual ~Authorizer() = default;
   [[nodiscard]] virtual bool authorize(const model::RequestContext& ctx, Operation operation, const Resource& resource) = 0;
-  /// Accounts bytes in (produce) or out (fetch) to the principal and client; the throttle time in milliseconds.
+  /// Whether the principal may do it to at least one resource of the type, whichever that is.
+  [[nodiscard]] virtual bool authorize_any(const model::RequestContext& ctx, Operation operation, ResourceType type) = 0;
+  /// Once per answer: accounts bytes in (produce) or out (fetch; 0 for all else) and the request itself to the principal and
+  /// client; the throttle time in milliseconds.
   virtual std::int32_t charge(const model::RequestContext& ctx, std::uint64_t bytes) = 0;
 };
 
@@ -46,6 +49,9 @@ class Authorizer {
 class AllowAll final : public Authorizer {
  public:
   bool authorize(const model::RequestContext& /*ctx*/, Operation /*operation*/, const Resource& /*resource*/) override {
+    return true;
+  }
+  bool authorize_any(const model::RequestContext& /*ctx*/, Operation /*operation*/, ResourceType /*type*/) override {
     return true;
   }
   std::int32_t charge(const model::RequestContext& /*ctx*/, std::uint64_t /*bytes*/) override { return 0; }

@@ -112,10 +112,20 @@ Task<void> Connection::serve(std::shared_ptr<Slot> slot, bytes::Buffer frame) {
   changed_.pulse();
 }
 
+bool Connection::must_wait(std::size_t frame_bytes, bool overlaps) const {
+  if (slots_.size() >= limits_.requests_inflight_max) return true;
+  if (unanswered_bytes_ > 0 && unanswered_bytes_ + frame_bytes > limits_.frame_bytes_max) return true;
+  return running_count_ > 0 && !(overlaps && dispatcher_.may_overlap(running_key_));
+}
+
+Task<void> Connection::wait_while_muted() {
+  while (!closing_.requested() && muted_until_ > runtime::Reactor::current().now())
+    (void)co_await runtime::sleep_until(muted_until_, &closing_);
+}
+
 Task<void> Connection::read_loop(runtime::Stop& stop) {
   while (!stop.requested()) {
-    const base::MonoTime now = runtime::Reactor::current().now();
-    if (muted_until_ > now) (void)co_await runtime::sleep_until(muted_until_, &closing_);
+    co_await wait_while_muted();
     bytes::Buffer frame = co_await read_frame();
     if (frame.empty() || stop.requested() || closing_.requested()) break;
     auto slot = std::make_shared<Slot>();
@@ -138,13 +148,15 @@ Task<void> Connection::read_loop(runtime::Stop& stop) {
     }
     ctx.mark(model::Stage::parsed, runtime::Reactor::current().now());
     const bool overlaps = dispatcher_.may_overlap(ctx.api_key);
-    while (!closing_.requested() && (slots_.size() >= limits_.requests_inflight_max ||
-                                     (running_count_ > 0 && !(overlaps && dispatcher_.may_overlap(running_key_))))) {
+    while (!closing_.requested() && must_wait(frame.size(), overlaps))
       (void)co_await changed_.wait(runtime::no_deadline, &closing_);
-    }
+    // This frame may have been on its way when the answer before it muted the connection: it is kept, and served afterwards.
+    co_await wait_while_muted();
     if (closing_.requested()) break;
     running_key_ = ctx.api_key;
     ++running_count_;
+    slot->frame_bytes = frame.size();
+    unanswered_bytes_ += frame.size();
     slots_.push_back(slot);
     scope_.spawn("request", serve(slot, std::move(frame)));
     changed_.pulse();
@@ -171,6 +183,7 @@ Task<void> Connection::write_loop() {
       close_after = reply.close;
       if (reply.close && !reply.close_reason.empty()) close_with(reply.close_reason);
       slots_.front()->ctx.mark(model::Stage::responded, runtime::Reactor::current().now());
+      unanswered_bytes_ -= slots_.front()->frame_bytes;
       slots_.pop_front();
       if (reply.send && !reply.body.empty()) ready.push_back(std::move(reply));
     }

@@ -3,10 +3,14 @@
 // Place:      L8, on the shard that accepted it.
 // Contract:   run() returns when the connection has ended and nothing of it is pending. When `stop` is requested no further
 //             request is read, those in work are answered, then it closes.
-// Invariants: replies leave in the order of their requests; unanswered requests <= requests_inflight_max (asserted).
+//             A throttled answer mutes the connection after it (KIP-219): no request is begun until the time is over, and
+//             none that was sent meanwhile is lost. Muting is not idleness.
+// Invariants: replies leave in the order of their requests; unanswered requests <= requests_inflight_max, and their frames hold
+//             at most frame_bytes_max together, unless it is one alone.
 // Failure:    a frame above frame_bytes_max, a negative length, another protocol's bytes: closed with a log line that says what
 //             it looks like; other connections are not touched.
-// Limits:     Limits below. Receive memory: one slab per connection, sized by its recent frames.
+// Limits:     Limits below. Receive memory: the unanswered frames, the one that waits, and one slab sized by recent frames:
+//             at most three times frame_bytes_max.
 // Tests:      server/connection_test.cc
 #pragma once
 
@@ -48,6 +52,7 @@ class Connection {
   struct Slot {
     model::RequestContext ctx;
     runtime::Completion<api::Reply> reply;
+    std::size_t frame_bytes = 0;
   };
 
   runtime::Task<void> read_loop(runtime::Stop& stop);
@@ -58,6 +63,9 @@ class Connection {
   runtime::Task<bool> fill(std::size_t wanted_bytes);
   bool take_frame_length(std::uint32_t& length);
   void close_with(std::string_view reason);
+  /// Whether the next request must wait for earlier ones: their number, their bytes, their order.
+  [[nodiscard]] bool must_wait(std::size_t frame_bytes, bool overlaps) const;
+  runtime::Task<void> wait_while_muted();
 
   runtime::Runtime& runtime_;
   api::Dispatcher& dispatcher_;
@@ -76,6 +84,7 @@ class Connection {
   std::size_t last_frame_bytes_ = 0;
 
   std::deque<std::shared_ptr<Slot>> slots_;  ///< unanswered, in order
+  std::size_t unanswered_bytes_ = 0;         ///< frames of slots_, as received
   std::size_t running_count_ = 0;            ///< handlers in work
   std::int16_t running_key_ = -1;            ///< of the newest request in work
   bool reading_ended_ = false;
