@@ -196,6 +196,7 @@ Task<base::Result<void>> Broker::serve() {
   options.limits.idle_max = std::chrono::milliseconds(settings.integer("connections.max.idle.ms"));
   options.connections_max = static_cast<std::uint32_t>(settings.integer("max.connections"));
   options.connections_per_ip_max = static_cast<std::uint32_t>(settings.integer("max.connections.per.ip"));
+  options.connections_per_ip_overrides = config_.connections_per_ip;
   services_ = std::make_unique<api::Services>(api::Services{.runtime = runtime_,
                                                             .log = *log_,
                                                             .meta = *meta_,
