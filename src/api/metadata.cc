@@ -5,6 +5,7 @@
 #include <set>
 
 #include "api/access.h"
+#include "api/endpoint.h"
 #include "api/errors.h"
 #include "api/handler.h"
 #include "model/topic_name.h"
@@ -17,22 +18,6 @@ using model::ErrorCode;
 using runtime::Task;
 
 using TopicOut = wire::MetadataResponse::Topic;
-
-struct Endpoint {
-  std::string host;
-  std::int32_t port = 0;
-};
-
-// Where the client reaches this broker: what is advertised for its listener, else the address it connected to.
-Endpoint endpoint_for(const Call& call) {
-  for (const AdvertisedListener& listener : call.services.advertised) {
-    if (listener.name == call.ctx.listener) {
-      return {.host = listener.host.empty() ? call.ctx.local_host : listener.host,
-              .port = listener.port == 0 ? call.ctx.local_port : listener.port};
-    }
-  }
-  return {.host = call.ctx.local_host, .port = call.ctx.local_port};
-}
 
 // As many replicas as were asked for, all in sync: this broker first, for the rest stands the object store. Their ids are distinct,
 // since tools put them into sets and count those, and belong to no broker of the answer: clients know such ids from Kafka, where

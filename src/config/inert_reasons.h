@@ -15,7 +15,7 @@ inline constexpr std::string_view no_log_directories =
 inline constexpr std::string_view no_second_tier =
     "All data are in the object store already: there is no second tier to manage.";
 inline constexpr std::string_view no_cleaner_threads = "The cleaner's threads and buffers do not exist here.";
-inline constexpr std::string_view no_groups = "Consumer groups are not served by this version.";
+inline constexpr std::string_view no_groups = "Only the classic group protocol is served by this version.";
 inline constexpr std::string_view no_share_groups = "Share groups are not served by this version.";
 inline constexpr std::string_view no_transactions = "Transactions are not served by this version.";
 inline constexpr std::string_view no_sasl = "SASL is not served by this version.";
