@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "config/broker_config.h"
-#include "groups/coordinator.h"
 #include "log/log.h"
 #include "meta/meta.h"
 #include "meta/topic_table.h"
@@ -30,7 +29,6 @@ struct Services {
   log::Log& log;
   meta::Meta& meta;
   meta::TopicTable& topics;
-  groups::Coordinator& groups;
   const config::BrokerConfig& config;
   security::Authorizer& authorizer;
   model::ClusterId cluster;

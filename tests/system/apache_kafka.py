@@ -35,7 +35,7 @@ class Kafka:
         with open(self.folder / "log", "wb") as sink:
             self.process = subprocess.Popen(self.java("kafka.Kafka", config), stdout=sink, stderr=sink, stdin=subprocess.DEVNULL)
         while subprocess.run(["kcat", "-b", self.address, "-L", "-m", "2"], capture_output=True).returncode != 0:
-            assert self.process.poll() is None and time.monotonic() - started < 60, (self.folder / "log").read_text()[-2000:]
+            assert self.process.poll() is None and time.monotonic() - started < 180, (self.folder / "log").read_text()[-2000:]
             time.sleep(0.1)
         return self
 
