@@ -45,6 +45,37 @@ ErrorCode fetch_error(log::Errc errc) {
   }
 }
 
+ErrorCode group_error(groups::Errc errc) {
+  using groups::Errc;
+  switch (errc) {
+    case Errc::none: return ErrorCode::none;
+    case Errc::loading: return ErrorCode::coordinator_load_in_progress;
+    case Errc::not_coordinator:
+    case Errc::cancelled: return ErrorCode::not_coordinator;
+    case Errc::unavailable: return ErrorCode::coordinator_not_available;
+    case Errc::too_large: return ErrorCode::unknown_server_error;
+    case Errc::invalid_group_id: return ErrorCode::invalid_group_id;
+    case Errc::invalid_session_timeout: return ErrorCode::invalid_session_timeout;
+    case Errc::unknown_member_id: return ErrorCode::unknown_member_id;
+    case Errc::member_id_required: return ErrorCode::member_id_required;
+    case Errc::illegal_generation: return ErrorCode::illegal_generation;
+    case Errc::rebalance_in_progress: return ErrorCode::rebalance_in_progress;
+    case Errc::fenced_instance_id: return ErrorCode::fenced_instance_id;
+    case Errc::inconsistent_protocol: return ErrorCode::inconsistent_group_protocol;
+    case Errc::group_max_size_reached: return ErrorCode::group_max_size_reached;
+    case Errc::group_id_not_found: return ErrorCode::group_id_not_found;
+    case Errc::non_empty_group: return ErrorCode::non_empty_group;
+    case Errc::subscribed_to_topic: return ErrorCode::group_subscribed_to_topic;
+    case Errc::offset_metadata_too_large: return ErrorCode::offset_metadata_too_large;
+    case Errc::unstable_offset: return ErrorCode::unstable_offset_commit;
+  }
+  return ErrorCode::unknown_server_error;
+}
+
+ErrorCode commit_error(groups::Errc errc) {
+  return errc == groups::Errc::too_large ? ErrorCode::invalid_commit_offset_size : group_error(errc);
+}
+
 ErrorCode admin_error(base::ErrorKind kind) {
   switch (kind) {
     case base::ErrorKind::exists: return ErrorCode::topic_already_exists;

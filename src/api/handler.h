@@ -96,5 +96,16 @@ runtime::Task<Reply> handle_produce(Call call);
 runtime::Task<Reply> handle_fetch(Call call);
 runtime::Task<Reply> handle_list_offsets(Call call);
 runtime::Task<Reply> handle_init_producer_id(Call call);
+runtime::Task<Reply> handle_find_coordinator(Call call);
+runtime::Task<Reply> handle_join_group(Call call);
+runtime::Task<Reply> handle_sync_group(Call call);
+runtime::Task<Reply> handle_heartbeat(Call call);
+runtime::Task<Reply> handle_leave_group(Call call);
+runtime::Task<Reply> handle_offset_commit(Call call);
+runtime::Task<Reply> handle_offset_fetch(Call call);
+runtime::Task<Reply> handle_offset_delete(Call call);
+runtime::Task<Reply> handle_describe_groups(Call call);
+runtime::Task<Reply> handle_list_groups(Call call);
+runtime::Task<Reply> handle_delete_groups(Call call);
 
 }  // namespace weir::api

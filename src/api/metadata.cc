@@ -5,6 +5,7 @@
 #include <set>
 
 #include "api/access.h"
+#include "api/endpoint.h"
 #include "api/errors.h"
 #include "api/handler.h"
 #include "model/topic_name.h"
@@ -18,30 +19,17 @@ using runtime::Task;
 
 using TopicOut = wire::MetadataResponse::Topic;
 
-struct Endpoint {
-  std::string host;
-  std::int32_t port = 0;
-};
-
-// Where the client reaches this broker: what is advertised for its listener, else the address it connected to.
-Endpoint endpoint_for(const Call& call) {
-  for (const AdvertisedListener& listener : call.services.advertised) {
-    if (listener.name == call.ctx.listener) {
-      return {.host = listener.host.empty() ? call.ctx.local_host : listener.host,
-              .port = listener.port == 0 ? call.ctx.local_port : listener.port};
-    }
-  }
-  return {.host = call.ctx.local_host, .port = call.ctx.local_port};
-}
-
-// As many replicas as were asked for: this broker first; the object store is the others.
+// As many replicas as were asked for, all in sync: this broker first, for the rest stands the object store. Their ids are distinct,
+// since tools put them into sets and count those, and belong to no broker of the answer: clients know such ids from Kafka, where
+// a broker that is down is a replica still but no longer listed, and never connect to them (docs/gates-and-limits.md).
 std::vector<model::NodeId> replicas_of(const meta::TopicRecord& topic, std::int32_t partition, model::NodeId self) {
   std::vector<model::NodeId> nodes;
   if (static_cast<std::size_t>(partition) < topic.assignments.size()) {
     for (const std::int32_t node : topic.assignments[static_cast<std::size_t>(partition)]) nodes.emplace_back(node);
     return nodes;
   }
-  for (std::int32_t i = 0; i < topic.replication_factor; ++i) nodes.push_back(self + i);
+  const std::int32_t step = self.value() <= INT32_MAX - topic.replication_factor ? 1 : -1;
+  for (std::int32_t i = 0; i < topic.replication_factor; ++i) nodes.push_back(self + i * step);
   return nodes;
 }
 

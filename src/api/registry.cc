@@ -12,16 +12,27 @@ namespace {
 
 using runtime::Task;
 
-constexpr std::array<Entry, 8> entries = {{
+constexpr auto entries = std::to_array<Entry>({
     {.key = wire::ApiKey::produce, .handle = handle_produce, .overlaps = true},
     {.key = wire::ApiKey::fetch, .handle = handle_fetch},
     {.key = wire::ApiKey::list_offsets, .handle = handle_list_offsets},
     {.key = wire::ApiKey::metadata, .handle = handle_metadata},
+    {.key = wire::ApiKey::offset_commit, .handle = handle_offset_commit},
+    {.key = wire::ApiKey::offset_fetch, .handle = handle_offset_fetch},
+    {.key = wire::ApiKey::find_coordinator, .handle = handle_find_coordinator},
+    {.key = wire::ApiKey::join_group, .handle = handle_join_group},
+    {.key = wire::ApiKey::heartbeat, .handle = handle_heartbeat},
+    {.key = wire::ApiKey::leave_group, .handle = handle_leave_group},
+    {.key = wire::ApiKey::sync_group, .handle = handle_sync_group},
+    {.key = wire::ApiKey::describe_groups, .handle = handle_describe_groups},
+    {.key = wire::ApiKey::list_groups, .handle = handle_list_groups},
     {.key = wire::ApiKey::api_versions, .handle = handle_api_versions},
     {.key = wire::ApiKey::create_topics, .handle = handle_create_topics},
     {.key = wire::ApiKey::delete_topics, .handle = handle_delete_topics},
     {.key = wire::ApiKey::init_producer_id, .handle = handle_init_producer_id},
-}};
+    {.key = wire::ApiKey::delete_groups, .handle = handle_delete_groups},
+    {.key = wire::ApiKey::offset_delete, .handle = handle_offset_delete},
+});
 
 const Entry* find_entry(std::int16_t key) {
   const auto at = std::ranges::find(entries, key, [](const Entry& entry) { return static_cast<std::int16_t>(entry.key); });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/broker_config.h"
+#include "groups/coordinator.h"
 #include "log/log.h"
 #include "meta/meta.h"
 #include "meta/topic_table.h"
@@ -29,6 +30,7 @@ struct Services {
   log::Log& log;
   meta::Meta& meta;
   meta::TopicTable& topics;
+  groups::Coordinator& groups;
   const config::BrokerConfig& config;
   security::Authorizer& authorizer;
   model::ClusterId cluster;

@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "model/topic_name.h"
 #include "runtime/submit.h"
 
 namespace weir::api {
@@ -38,6 +39,7 @@ Task<base::Result<meta::TopicRecord>> TopicAdmin::create_alone(meta::TopicRecord
   runtime::Reactor& reactor = runtime::Reactor::current();
   record.id = model::TopicId{model::Uuid::from_random(reactor.random(), reactor.random())};
   record.created_ms = reactor.wall_now_ms();
+  record.internal = model::is_internal_topic(record.name);
   auto created = co_await services_.meta.create_topic(record);
   if (!created && created.kind() == base::ErrorKind::exists) {
     // In the keyspace, yet not in the view: an earlier creation was answered with an unknown outcome, or its partitions could
@@ -67,8 +69,17 @@ Task<base::Result<void>> TopicAdmin::serve(meta::TopicRecord record) {
 Task<base::Result<meta::TopicRecord>> TopicAdmin::create_automatically(std::string name) {
   meta::TopicRecord record;
   record.name = name;
-  record.partition_count = static_cast<std::int32_t>(services_.config.settings.integer("num.partitions"));
-  record.replication_factor = static_cast<std::int16_t>(services_.config.settings.integer("default.replication.factor"));
+  const config::Settings& settings = services_.config.settings;
+  if (name == groups::topic_name) {
+    record.partition_count = static_cast<std::int32_t>(settings.integer("offsets.topic.num.partitions"));
+    record.replication_factor = static_cast<std::int16_t>(settings.integer("offsets.topic.replication.factor"));
+    record.configs = {{"cleanup.policy", "compact"},
+                      {"compression.type", "producer"},
+                      {"segment.bytes", std::to_string(settings.integer("offsets.topic.segment.bytes"))}};
+  } else {
+    record.partition_count = static_cast<std::int32_t>(settings.integer("num.partitions"));
+    record.replication_factor = static_cast<std::int16_t>(settings.integer("default.replication.factor"));
+  }
   auto created = co_await create(std::move(record));
   if (created || created.kind() != base::ErrorKind::exists) co_return created;
   // Another request was faster; its view reaches this shard before create() of it returned, but perhaps not yet now.
@@ -90,6 +101,7 @@ Task<base::Result<void>> TopicAdmin::remove_here(model::TopicId id) {
   if (!removed) co_return removed;
   co_await services_.topics.erase(id);
   auto gone = co_await services_.log.remove_partitions(entry->record);
+  co_await services_.groups.topic_deleted(entry->record.name);
   services_.space_freed();
   co_return gone;
 }

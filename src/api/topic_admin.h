@@ -20,7 +20,7 @@ class TopicAdmin {
   explicit TopicAdmin(Services& services) : services_(services) {}
   /// From any shard. The record's name, counts and configs are checked by the caller; id and time are made here.
   runtime::Task<base::Result<meta::TopicRecord>> create(meta::TopicRecord record);
-  /// The defaults of an auto-created topic; the present record when somebody else was faster.
+  /// The defaults of an auto-created topic, for Kafka's internal topics their own; the present record when somebody else was faster.
   runtime::Task<base::Result<meta::TopicRecord>> create_automatically(std::string name);
   runtime::Task<base::Result<void>> remove(model::TopicId id);
 

@@ -196,10 +196,14 @@ Task<base::Result<void>> Broker::serve() {
   options.limits.idle_max = std::chrono::milliseconds(settings.integer("connections.max.idle.ms"));
   options.connections_max = static_cast<std::uint32_t>(settings.integer("max.connections"));
   options.connections_per_ip_max = static_cast<std::uint32_t>(settings.integer("max.connections.per.ip"));
+  options.connections_per_ip_overrides = config_.connections_per_ip;
+  groups_ = std::make_unique<groups::Coordinator>(runtime_, *log_, *topics_, groups::options_from(settings));
+  co_await groups_->start();
   services_ = std::make_unique<api::Services>(api::Services{.runtime = runtime_,
                                                             .log = *log_,
                                                             .meta = *meta_,
                                                             .topics = *topics_,
+                                                            .groups = *groups_,
                                                             .config = config_,
                                                             .authorizer = authorizer_,
                                                             .cluster = cluster_.id,
@@ -280,6 +284,8 @@ Task<bool> Broker::stop(Progress progress) {
   const runtime::TimerId patience = reactor.call_at(deadline, [this] {
     if (meta_) meta_->stop();
   });
+  // Members that wait for a rebalance are told to look for another coordinator; their answers go out with the rest.
+  co_await groups_->stop();
   co_await server_->stop(std::min(deadline, reactor.now() + connections_patience));
   co_await scope_.stop();
   co_await log_->stop();
@@ -317,6 +323,7 @@ Task<void> Broker::drop_unneeded(model::SessionId session) {
 
 // Ends what was begun, in the opposite order; then, when nothing needs this session's WAL, removes it.
 Task<void> Broker::stop_parts() {
+  if (groups_) co_await groups_->stop();
   if (server_) co_await server_->stop(runtime::Reactor::current().now());
   co_await scope_.stop();
   if (background_started_) co_await upkeep_->stop();

@@ -17,6 +17,7 @@
 #include "api/dispatch.h"
 #include "api/services.h"
 #include "config/broker_config.h"
+#include "groups/coordinator.h"
 #include "keyspace/keyspace.h"
 #include "runtime/runtime.h"
 #include "security/authorizer.h"
@@ -87,6 +88,7 @@ class Broker {
   std::unique_ptr<upkeep::Upkeep> upkeep_;
   security::AllowAll allow_all_;
   security::Authorizer& authorizer_;
+  std::unique_ptr<groups::Coordinator> groups_;
   std::unique_ptr<api::Services> services_;
   std::unique_ptr<api::Dispatcher> dispatcher_;
   std::unique_ptr<server::Server> server_;

@@ -1,9 +1,11 @@
 #include "config/broker_config.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 
+#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include "base/ensure.h"
@@ -136,6 +138,29 @@ base::Result<void> add_admin_listeners(BrokerConfig& config) {
   return {};
 }
 
+// ADDRESS:COUNT, the address numeric: names would have to be resolved, and might mean something else tomorrow.
+base::Result<void> add_connections_per_ip(BrokerConfig& config) {
+  constexpr std::string_view setting = "max.connections.per.ip.overrides";
+  for (const std::string& item : split_list(config.settings.text(setting).value_or(""))) {
+    const std::size_t colon = item.rfind(':');
+    const std::string_view count = colon == std::string::npos ? "" : std::string_view(item).substr(colon + 1);
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(count.data(), count.data() + count.size(), value);
+    if (count.empty() || error != std::errc{} || end != count.data() + count.size())
+      return fail(ErrorKind::invalid, fmt::format("{}: '{}': write it as ADDRESS:COUNT", setting, item));
+    std::string host = item.substr(0, colon);
+    if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    in6_addr address{};
+    const int family = host.find(':') == std::string::npos ? AF_INET : AF_INET6;
+    if (inet_pton(family, host.c_str(), &address) != 1)
+      return fail(ErrorKind::invalid, fmt::format("{}: '{}' is not a numeric address", setting, host));
+    ENSURE(inet_ntop(family, &address, text.data(), text.size()) != nullptr, "an address that was just read");
+    config.connections_per_ip[text.data()] = value;
+  }
+  return {};
+}
+
 base::Result<void> add_tls(BrokerConfig& config) {
   const auto certificate = config.settings.text("ssl.keystore.location");
   if (certificate) {
@@ -236,6 +261,7 @@ base::Result<BrokerConfig> make_broker_config(Settings settings) {
   if (config.garbage_delay_ms < 1000) return fail(ErrorKind::invalid, "weir.garbage.delay: at least 1s");
   WEIR_TRY(add_listeners(config));
   WEIR_TRY(add_admin_listeners(config));
+  WEIR_TRY(add_connections_per_ip(config));
   WEIR_TRY(add_tls(config));
   WEIR_TRY(add_wal(config));
   return config;

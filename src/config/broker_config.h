@@ -50,6 +50,7 @@ struct BrokerConfig {
   std::string rack;
   std::vector<ListenerConfig> listeners;
   std::vector<AdminListener> admin_listeners;
+  std::map<std::string, std::uint32_t> connections_per_ip;  ///< max.connections.per.ip.overrides, by numeric address
   std::optional<TlsConfig> tls;
   std::string data_directory;
   WalConfig wal;

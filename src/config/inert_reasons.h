@@ -15,7 +15,7 @@ inline constexpr std::string_view no_log_directories =
 inline constexpr std::string_view no_second_tier =
     "All data are in the object store already: there is no second tier to manage.";
 inline constexpr std::string_view no_cleaner_threads = "The cleaner's threads and buffers do not exist here.";
-inline constexpr std::string_view no_groups = "Consumer groups are not served by this version.";
+inline constexpr std::string_view no_groups = "Only the classic group protocol is served by this version.";
 inline constexpr std::string_view no_share_groups = "Share groups are not served by this version.";
 inline constexpr std::string_view no_transactions = "Transactions are not served by this version.";
 inline constexpr std::string_view no_sasl = "SASL is not served by this version.";
@@ -30,6 +30,8 @@ inline constexpr std::string_view reactors = "One reactor per core does all work
 inline constexpr std::string_view kernel_sockets =
     "The kernel tunes socket buffers itself, and memory of requests is bounded by socket.request.max.bytes and "
     "queued.max.requests.";
+inline constexpr std::string_view long_backlog =
+    "Listening sockets ask for a backlog of 4096; the kernel's net.core.somaxconn bounds it.";
 inline constexpr std::string_view default_levels = "Recompression uses the codec's default level.";
 inline constexpr std::string_view no_handover =
     "A broker that stops hands over nothing: its data are in the WAL and the object store.";

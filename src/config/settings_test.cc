@@ -127,6 +127,17 @@ TEST(BrokerConfig, ListenersAreCheckedAgainstEachOtherAndAgainstTheWorld) {
   EXPECT_NE(error_of({{"weir.wal", "file:///w?siz=1GiB", "x"}}).find("unknown parameter"), std::string::npos);
 }
 
+TEST(BrokerConfig, ConnectionsOfSingleAddressesAreRead) {
+  constexpr auto name = "max.connections.per.ip.overrides";
+  auto config = make_broker_config(settings_of({{name, "127.0.0.1:5, [::1]:6,fe80:0:0::2:7", "x"}}));
+  ASSERT_TRUE(config.has_value()) << config.error().text;
+  const std::map<std::string, std::uint32_t> expected = {{"127.0.0.1", 5}, {"::1", 6}, {"fe80::2", 7}};
+  EXPECT_EQ(config->connections_per_ip, expected);
+  for (const char* wrong : {"127.0.0.1", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1:x", "myhost:5", ":5"}) {
+    EXPECT_NE(error_of({{name, wrong, "x"}}).find(name), std::string::npos) << wrong;
+  }
+}
+
 TEST(TopicConfig, OwnValuesComeBeforeTheBrokers) {
   const Settings broker = settings_of({{"log.retention.hours", "2", "x"}, {"message.max.bytes", "5000", "x"}});
   const model::TopicConfig config =

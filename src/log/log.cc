@@ -82,6 +82,9 @@ class LogImpl final : public Log {
   runtime::Task<base::Result<void>> remove_partitions(const meta::TopicRecord& topic) override { return remove_all(topic.id); }
   runtime::Task<void> update_config(model::TopicId topic, model::TopicConfig config) override;
   runtime::Task<void> stop() override;
+  [[nodiscard]] runtime::ShardId home(const model::TopicPartition& partition) const override {
+    return runtime::ShardId(shard_of(partition));
+  }
 
   runtime::Task<ProduceOutcome> produce(ProduceRequest request) override;
   runtime::Task<ReadOutcome> read(ReadRequest request) override {

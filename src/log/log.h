@@ -214,6 +214,9 @@ class Log {
   /// No produce is admitted from now on; long polls end; what is in flight is confirmed or failed.
   virtual runtime::Task<void> stop() = 0;
 
+  /// The shard that owns the partition, whether it exists or not: who keeps state beside a partition keeps it there.
+  [[nodiscard]] virtual runtime::ShardId home(const model::TopicPartition& partition) const = 0;
+
   // --- data (any shard) ---
   /// `records` must stay alive until the task completes. The sequence ticket, the offset and the copy into the group buffer
   /// happen before the first suspension after admission; two produces begun in order on one connection keep that order.

@@ -28,4 +28,8 @@ bool topic_names_collide(std::string_view a, std::string_view b) {
   return a != b && std::ranges::equal(a, b, {}, folded, folded);
 }
 
+bool is_internal_topic(std::string_view name) {
+  return name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state";
+}
+
 }  // namespace weir::model

@@ -16,5 +16,7 @@ inline constexpr std::size_t topic_name_bytes_max = 249;
 [[nodiscard]] std::string topic_name_fault(std::string_view name);
 /// Whether two different names become equal when '.' is read as '_'.
 [[nodiscard]] bool topic_names_collide(std::string_view a, std::string_view b);
+/// The topics that Kafka's coordinators keep their state in: clients cannot write to them.
+[[nodiscard]] bool is_internal_topic(std::string_view name);
 
 }  // namespace weir::model

@@ -11,7 +11,7 @@ inline constexpr runtime::MetricDecl connections_accepted{"weir_connections_acce
                                                           "Client connections accepted."};
 inline constexpr runtime::MetricDecl connections_refused{
     "weir_connections_refused_total", runtime::MetricKind::counter,
-    "Client connections closed at accept because of max.connections or max.connections.per.ip."};
+    "Client connections closed at accept because of max.connections.per.ip."};
 
 inline const runtime::DeclaredMetrics server_metrics({&connections_open, &connections_accepted, &connections_refused});
 

@@ -57,15 +57,18 @@ std::uint32_t Server::least_loaded() const {
 
 bool Server::admit(const std::string& peer_host) {
   std::size_t& from_ip = per_ip_[peer_host];
-  if (open_count_ < options_.connections_max && from_ip < options_.connections_per_ip_max) {
+  const auto own = options_.connections_per_ip_overrides.find(peer_host);
+  const std::uint32_t per_ip_max =
+      own == options_.connections_per_ip_overrides.end() ? options_.connections_per_ip_max : own->second;
+  if (from_ip < per_ip_max) {
     ++from_ip;
     ++open_count_;
     return true;
   }
   if (from_ip == 0) per_ip_.erase(peer_host);
   refused_counter_.add();
-  runtime_.log->warn("server", "connection refused: max.connections or max.connections.per.ip is reached",
-                     {{"peer", peer_host}, {"open", open_count_}});
+  runtime_.log->warn("server", "connection refused: max.connections.per.ip is reached",
+                     {{"peer", peer_host}, {"max", per_ip_max}});
   return false;
 }
 
@@ -73,7 +76,17 @@ void Server::forget(std::uint32_t shard, const std::string& peer_host) {
   --loads_[shard];
   --open_count_;
   open_gauge_.set(static_cast<std::int64_t>(open_count_));
+  slot_freed_.pulse();
   if (const auto at = per_ip_.find(peer_host); --at->second == 0) per_ip_.erase(at);
+}
+
+Task<bool> Server::wait_for_slot() {
+  if (open_count_ >= options_.connections_max) {
+    runtime_.log->warn("server", "max.connections is reached: new connections wait", {{"open", open_count_}});
+  }
+  while (open_count_ >= options_.connections_max && !acceptors_.stopping())
+    (void)co_await slot_freed_.wait(runtime::no_deadline, &acceptors_.stop_token());
+  co_return !acceptors_.stopping();
 }
 
 Task<void> Server::serve(Server* server, std::uint32_t shard, Accepted accepted, std::string peer_host) {
@@ -99,7 +112,7 @@ Task<void> Server::accept_loop(std::size_t listener_index) {
       continue;
     }
     std::string peer_host = (*stream)->peer().host;
-    const bool admitted = admit(peer_host);
+    const bool admitted = co_await wait_for_slot() && admit(peer_host);
     if (admitted) {
       ++loads_[shard];
       accepted_counter_.add();

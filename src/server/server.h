@@ -2,8 +2,9 @@
 // Place:      L8, made by app on shard 0; connections live on their shards.
 // Contract:   start() listens on every address or gives the reason. stop_accepting(), then drain(): requests in work are
 //             answered, then connections close; abort() cuts what is left.
-// Limits:     connections_max, connections_per_ip_max; one more is closed at accept with a log line.
-// Tests:      server/server_test.cc
+// Limits:     connections_max: one more is taken from the kernel but waits, unread, until another ends (as in Kafka: a client that
+//             is turned away comes back at once, one that waits does not). connections_per_ip_max: one more is closed.
+// Tests:      tests/gates/limits_test.cc
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,7 @@ struct Options {
   Limits limits;
   std::uint32_t connections_max = 2147483647;
   std::uint32_t connections_per_ip_max = 2147483647;
+  std::map<std::string, std::uint32_t> connections_per_ip_overrides;  ///< by numeric address
 };
 
 class Server {
@@ -53,6 +55,8 @@ class Server {
   runtime::Task<void> accept_loop(std::size_t listener_index);
   /// Counts the connection against the limits; false: it must be closed at once.
   bool admit(const std::string& peer_host);
+  /// Until fewer than connections_max are open; false when the server stops first.
+  runtime::Task<bool> wait_for_slot();
   void forget(std::uint32_t shard, const std::string& peer_host);
   static runtime::Task<void> serve(Server* server, std::uint32_t shard, Accepted accepted, std::string peer_host);
   std::uint32_t least_loaded() const;
@@ -67,6 +71,7 @@ class Server {
   std::vector<std::size_t> loads_;
   std::map<std::string, std::size_t> per_ip_;
   std::size_t open_count_ = 0;
+  runtime::Event slot_freed_;
   std::uint64_t next_id_ = 1;
   bool stopping_ = false;
   runtime::Gauge& open_gauge_;

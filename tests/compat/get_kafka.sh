@@ -1,15 +1,16 @@
 #!/bin/bash
 # Fetches Apache Kafka's jars from Maven Central and prints the directory that holds them (last line of stdout).
-# Usage: get_kafka.sh [clients|broker|connect]
-#                                        clients (default): kafka-clients and what its JSON converters need
-#                                        broker: everything to run a broker, the tools and the bundled test drivers
-#                                        connect: Kafka Connect with the file connectors, and MirrorMaker 2
+# Usage: get_kafka.sh [clients|coordinators|broker|connect]
+#   clients (default): kafka-clients and what its JSON converters need
+#   coordinators: the same and the group and transaction coordinators, for their record formats
+#   broker: everything to run a broker, the tools and the bundled test drivers
+#   connect: Kafka Connect with the file connectors, and MirrorMaker 2
 # Fails when they are neither here already nor to be had: tests must not be skipped for want of their yardstick.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/../.."
 what=${1:-clients}
 version=4.4.0
-[ "$what" = clients ] || version=4.3.1
+[ "$what" != broker ] && [ "$what" != connect ] || version=4.3.1
 jackson=2.19.0
 dir=$PWD/build/kafka/$what-$version
 
@@ -21,6 +22,10 @@ dependencies() {
       kafka kafka-clients
       artifact com.fasterxml.jackson.core jackson-databind $jackson
       artifact org.slf4j slf4j-nop 1.7.36 ;;
+    coordinators)
+      for module in kafka-clients kafka-group-coordinator kafka-transaction-coordinator; do kafka $module; done
+      artifact com.fasterxml.jackson.core jackson-databind $jackson
+      artifact org.slf4j slf4j-nop 1.7.36 ;;
     broker)
       for module in kafka_2.13 kafka-tools kafka-streams trogdor; do kafka $module; done
       for module in log4j-slf4j-impl log4j-core log4j-1.2-api; do artifact org.apache.logging.log4j $module 2.25.1; done
@@ -28,7 +33,7 @@ dependencies() {
     connect)
       for module in connect-runtime connect-file connect-mirror; do kafka $module; done
       for module in log4j-slf4j-impl log4j-core; do artifact org.apache.logging.log4j $module 2.25.1; done ;;
-    *) echo "get_kafka.sh: '$what' is neither clients, broker nor connect" >&2; exit 2 ;;
+    *) echo "get_kafka.sh: '$what' is none of clients, coordinators, broker, connect" >&2; exit 2 ;;
   esac
 }
 

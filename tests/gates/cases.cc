@@ -12,6 +12,17 @@ constexpr Case cases[] = {
     {.key = wire::ApiKey::create_topics, .denied = denied_create_topics},
     {.key = wire::ApiKey::delete_topics, .denied = denied_delete_topics},
     {.key = wire::ApiKey::init_producer_id, .denied = denied_init_producer_id},
+    {.key = wire::ApiKey::find_coordinator, .denied = denied_find_coordinator},
+    {.key = wire::ApiKey::join_group, .denied = denied_join_group},
+    {.key = wire::ApiKey::sync_group, .denied = denied_sync_group},
+    {.key = wire::ApiKey::heartbeat, .denied = denied_heartbeat},
+    {.key = wire::ApiKey::leave_group, .denied = denied_leave_group},
+    {.key = wire::ApiKey::offset_commit, .denied = denied_offset_commit},
+    {.key = wire::ApiKey::offset_fetch, .denied = denied_offset_fetch},
+    {.key = wire::ApiKey::offset_delete, .denied = denied_offset_delete},
+    {.key = wire::ApiKey::describe_groups, .denied = denied_describe_groups},
+    {.key = wire::ApiKey::list_groups, .denied = denied_list_groups},
+    {.key = wire::ApiKey::delete_groups, .denied = denied_delete_groups},
 };
 }  // namespace
 

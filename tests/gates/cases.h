@@ -61,6 +61,17 @@ void denied_init_producer_id(Gate& gate);
 void denied_metadata(Gate& gate);
 void denied_create_topics(Gate& gate);
 void denied_delete_topics(Gate& gate);
+void denied_find_coordinator(Gate& gate);
+void denied_join_group(Gate& gate);
+void denied_sync_group(Gate& gate);
+void denied_heartbeat(Gate& gate);
+void denied_leave_group(Gate& gate);
+void denied_offset_commit(Gate& gate);
+void denied_offset_fetch(Gate& gate);
+void denied_offset_delete(Gate& gate);
+void denied_describe_groups(Gate& gate);
+void denied_list_groups(Gate& gate);
+void denied_delete_groups(Gate& gate);
 /// Answered whoever asks: the handshake comes before anybody is known.
 void denied_api_versions(Gate& gate);
 

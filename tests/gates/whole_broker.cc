@@ -118,14 +118,17 @@ WholeBroker::WholeBroker(Overrides overrides, std::uint64_t seed)
       fabric_(world),
       broker_host_(world, fabric_, "10.0.0.1", disk_bytes),
       client_host_(world, fabric_, "10.0.0.9", 1U << 20U),
+      other_host_(world, fabric_, "10.0.0.8", 1U << 20U),
       bucket_(world),
       keyspace_(world),
       broker_process_(broker_host_, {.name = "broker", .shard_count = 2, .may_crash = false}),
-      clients_(client_host_, {.name = "clients", .shard_count = 1, .may_crash = false}) {
+      clients_(client_host_, {.name = "clients", .shard_count = 1, .may_crash = false}),
+      others_(other_host_, {.name = "others", .shard_count = 1, .may_crash = false}) {
   clients_.start([this](runtime::Runtime&) { return stay(&clients_end_); });
+  others_.start([this](runtime::Runtime&) { return stay(&others_end_); });
   broker_process_.start([this](runtime::Runtime& doors) { return run_broker(&doors); });
-  const bool started =
-      world.run_until([this] { return stop_ != nullptr && clients_end_ != nullptr; }, world.now() + start_patience);
+  const bool started = world.run_until([this] { return stop_ != nullptr && clients_end_ != nullptr && others_end_ != nullptr; },
+                                       world.now() + start_patience);
   ENSURE(started, "the broker did not start: {}",
          broker_process_.log_lines().empty() ? "" : broker_process_.log_lines().back());
 }
@@ -133,8 +136,9 @@ WholeBroker::WholeBroker(Overrides overrides, std::uint64_t seed)
 WholeBroker::~WholeBroker() {
   broker_process_.current()->shard(0).deliver([this] { stop_->set(); });
   clients_.current()->shard(0).deliver([this] { clients_end_->set(); });
-  const bool stopped =
-      world.run_until([this] { return broker_process_.exited() && clients_.exited(); }, world.now() + start_patience);
+  others_.current()->shard(0).deliver([this] { others_end_->set(); });
+  const bool stopped = world.run_until([this] { return broker_process_.exited() && clients_.exited() && others_.exited(); },
+                                       world.now() + start_patience);
   ENSURE(stopped, "the broker did not stop");
 }
 
@@ -172,14 +176,15 @@ model::TopicId WholeBroker::make_topic(const std::string& name, std::int32_t par
   return answer->topics[0].topic_id;
 }
 
-Client::Client(WholeBroker& broker) : broker_(broker) {
-  auto stream = broker_.run([this](runtime::Runtime& doors) { return connect(&doors, broker_.address()); });
+Client::Client(WholeBroker& broker, std::size_t host) : broker_(broker), host_(host) {
+  auto stream =
+      broker_.run([this](runtime::Runtime& doors) { return connect(&doors, broker_.address()); }, answer_patience, host_);
   if (!stream) throw std::runtime_error("connect: " + stream.error().text);
   stream_ = std::move(*stream);
 }
 
 Client::~Client() {
-  (void)broker_.run([this](runtime::Runtime&) { return drop(&stream_); });
+  (void)broker_.run([this](runtime::Runtime&) { return drop(&stream_); }, answer_patience, host_);
 }
 
 void Client::send(const std::vector<std::byte>& bytes) { (void)try_send(bytes, answer_patience / 2); }
@@ -187,13 +192,13 @@ void Client::send(const std::vector<std::byte>& bytes) { (void)try_send(bytes, a
 bool Client::try_send(const std::vector<std::byte>& bytes, base::Duration patience) {
   runtime::Stream* stream = stream_.get();
   const auto written = broker_.run([stream, bytes, patience](runtime::Runtime&) { return write_all(stream, bytes, patience); },
-                                   patience + answer_patience);
+                                   patience + answer_patience, host_);
   return written.has_value();
 }
 
 std::optional<bytes::Buffer> Client::receive(base::Duration patience) {
   return broker_.run([&](runtime::Runtime&) { return read_frame(stream_.get(), patience, &closed_); },
-                     patience + answer_patience);
+                     patience + answer_patience, host_);
 }
 
 std::vector<std::byte> frame_of(wire::ApiKey key, std::int16_t version, std::int32_t correlation, bytes::Bytes body) {

@@ -64,12 +64,12 @@ class WholeBroker {
   WholeBroker(const WholeBroker&) = delete;
   WholeBroker& operator=(const WholeBroker&) = delete;
 
-  /// Runs fn(doors) -> Task<T> in the clients' process to its end.
+  /// Runs fn(doors) -> Task<T> in the clients' process of one of the hosts to its end.
   template <class Fn>
-  auto run(Fn fn, base::Duration patience = answer_patience) {
+  auto run(Fn fn, base::Duration patience = answer_patience, std::size_t host = 0) {
     using Result = typename runtime::detail::IsTask<std::invoke_result_t<Fn&, runtime::Runtime&>>::value_type;
     const auto result = std::make_shared<std::optional<Result>>();  // outlives a call that this gives up
-    sim::Incarnation& clients = *clients_.current();
+    sim::Incarnation& clients = *(host == 0 ? clients_ : others_).current();
     clients.shard(0).deliver([&clients, fn, result]() mutable { carry(fn(clients.runtime()), result); });
     if (!world.run_until([&result] { return result->has_value(); }, world.now() + patience))
       throw std::runtime_error("the broker did not answer within the test's patience");
@@ -97,19 +97,22 @@ class WholeBroker {
   sim::Fabric fabric_;
   sim::Host broker_host_;
   sim::Host client_host_;
+  sim::Host other_host_;
   sim::Bucket bucket_;
   sim::KeyspaceState keyspace_;
   sim::Process broker_process_;
   sim::Process clients_;
+  sim::Process others_;
   app::Broker* broker_ = nullptr;
   runtime::Event* stop_ = nullptr;
   runtime::Event* clients_end_ = nullptr;
+  runtime::Event* others_end_ = nullptr;
 };
 
-/// One connection.
+/// One connection, from 10.0.0.9 (host 0) or 10.0.0.8 (host 1).
 class Client {
  public:
-  explicit Client(WholeBroker& broker);
+  explicit Client(WholeBroker& broker, std::size_t host = 0);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -146,6 +149,7 @@ class Client {
 
  private:
   WholeBroker& broker_;
+  std::size_t host_;
   std::unique_ptr<runtime::Stream> stream_;
   std::int32_t correlation_ = 0;
   bool closed_ = false;

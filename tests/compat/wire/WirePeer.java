@@ -41,6 +41,8 @@ import org.apache.kafka.common.protocol.types.Type;
 
 public class WirePeer {
     static final String MESSAGES = "org.apache.kafka.common.message.";
+    static final String GROUP_RECORDS = "org.apache.kafka.coordinator.group.generated.";
+    static final String TRANSACTION_RECORDS = "org.apache.kafka.coordinator.transaction.generated.";
     static final int FAILURES_SHOWN_MAX = 20;
     static final int LONG_LENGTH = 130;
     /** Arrays nest no deeper; a message that is not long at any depth has the longest strings instead. */
@@ -60,8 +62,16 @@ public class WirePeer {
 
     /** One kind of message: Kafka's data class and its JSON converter. */
     record Kind(Class<?> data, Class<?> converter) {
+        /** An API's message, a header, or a record of one of the coordinators' topics. */
         static Kind of(String name) throws Exception {
-            return new Kind(Class.forName(MESSAGES + name + "Data"), Class.forName(MESSAGES + name + "DataJsonConverter"));
+            for (String place : List.of(MESSAGES + name + "Data", GROUP_RECORDS + name, TRANSACTION_RECORDS + name)) {
+                try {
+                    return new Kind(Class.forName(place), Class.forName(place + "JsonConverter"));
+                } catch (ClassNotFoundException e) {
+                    // the next place
+                }
+            }
+            throw new ClassNotFoundException("Kafka has no message " + name);
         }
 
         Message decode(byte[] bytes, short version) throws Exception {

@@ -1,0 +1,100 @@
+// api/find_coordinator.cc: FindCoordinator (10): this broker coordinates every group. The topic of groups is made on first use.
+#include "wire/find_coordinator.h"
+
+#include <deque>
+
+#include "api/access.h"
+#include "api/endpoint.h"
+#include "api/errors.h"
+#include "api/handler.h"
+
+namespace weir::api {
+namespace {
+
+using model::ErrorCode;
+using Coordinator = wire::FindCoordinatorResponse::Coordinator;
+
+enum class KeyType : std::int8_t { group = 0, transaction = 1, share = 2 };
+constexpr std::int16_t batched_version = 4;
+constexpr std::int16_t share_version = 6;
+constexpr base::Duration open_wait_max = std::chrono::seconds(2);  // for the partitions of a topic just made
+
+struct Refusal {
+  ErrorCode error = ErrorCode::none;
+  std::string_view message;
+};
+
+runtime::Task<bool> ensure_topic(Call& call) {
+  if (call.services.topics.current()->by_name(groups::topic_name) != nullptr) co_return true;
+  auto created = co_await call.topic_admin.create_automatically(std::string(groups::topic_name));
+  if (!created) co_return false;
+  // A client's first JoinGroup should not meet a coordinator that still opens.
+  co_await call.services.groups.open_partitions(runtime::Reactor::current().now() + open_wait_max);
+  co_return true;
+}
+
+runtime::Task<Refusal> judge(Call& call, std::int8_t type, std::string_view key) {
+  switch (static_cast<KeyType>(type)) {
+    case KeyType::group:
+      if (!allowed(call, security::Operation::describe, security::ResourceType::group, key)) {
+        co_return Refusal{.error = ErrorCode::group_authorization_failed};
+      }
+      if (!co_await ensure_topic(call)) co_return Refusal{.error = ErrorCode::coordinator_not_available};
+      co_return Refusal{};
+    case KeyType::transaction:
+      if (!allowed(call, security::Operation::describe, security::ResourceType::transactional_id, key)) {
+        co_return Refusal{.error = ErrorCode::transactional_id_authorization_failed};
+      }
+      // Not "not available": clients would ask again and again.
+      co_return Refusal{.error = ErrorCode::unsupported_version, .message = "Transactions are not served by this version."};
+    case KeyType::share:
+      if (call.ctx.api_version < share_version) co_return Refusal{.error = ErrorCode::invalid_request};
+      co_return Refusal{.error = ErrorCode::unsupported_version, .message = "Share groups are not served by this version."};
+  }
+  co_return Refusal{.error = ErrorCode::invalid_request};
+}
+
+}  // namespace
+
+runtime::Task<Reply> handle_find_coordinator(Call call) {
+  auto request = decode_body<wire::FindCoordinatorRequest>(call);
+  if (!request) co_return close_reply(request.error().text);
+  const bool batched = call.ctx.api_version >= batched_version;
+  const Endpoint endpoint = endpoint_for(call);
+  const model::NodeId self(call.services.config.node_id);
+  std::vector<std::string_view> keys;
+  if (batched) {
+    keys = request->coordinator_keys;
+  } else {
+    keys.push_back(request->key);
+  }
+  wire::FindCoordinatorResponse response;
+  for (const std::string_view key : keys) {
+    Coordinator out;
+    out.key = key;
+    const Refusal refusal = co_await judge(call, request->key_type, key);
+    out.error_code = refusal.error;
+    out.error_message = refusal.message;
+    if (refusal.error == ErrorCode::none) {
+      out.node_id = self;
+      out.host = endpoint.host;
+      out.port = endpoint.port;
+    } else {
+      out.node_id = model::NodeId(-1);
+      out.port = -1;
+      if (refusal.message.empty()) out.error_message = model::error_code_name(refusal.error);
+    }
+    response.coordinators.push_back(std::move(out));
+  }
+  if (!batched) {
+    const Coordinator& only = response.coordinators.front();
+    response.error_code = only.error_code;
+    response.error_message = only.error_message;
+    response.node_id = only.node_id;
+    response.host = only.host;
+    response.port = only.port;
+  }
+  co_return make_reply(call, response);
+}
+
+}  // namespace weir::api
