@@ -1,13 +1,11 @@
 // The io_uring engine: one ring per reactor. Requests of a turn go to the kernel in one call at the turn's end; completions are
-// reaped at the next turn, or wake the reactor through an eventfd.
+// reaped at the next turn, or wake the reactor through its eventfd.
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <liburing.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,7 +25,7 @@ constexpr unsigned reaps_per_turn_max = 256;
 
 class UringEngine final : public FileEngine, public TurnHook {
  public:
-  explicit UringEngine(RealReactor& reactor) : wake_(reactor.io()) {}
+  explicit UringEngine(RealReactor& reactor) : wake_fd_(reactor.wake_descriptor()) {}
   ~UringEngine() override {
     if (!ring_made_) return;
     ENSURE(in_flight_count_ == 0 && first_ == nullptr, "the ring ends with {} file operations pending", in_flight_count_);
@@ -48,10 +46,7 @@ class UringEngine final : public FileEngine, public TurnHook {
     }
     if (failed != 0) return errno_fail(-failed, "io_uring_queue_init");
     ring_made_ = true;
-    const int wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (wake_fd < 0) return errno_fail(errno, "eventfd");
-    wake_.assign(wake_fd);
-    failed = io_uring_register_eventfd(&ring_, wake_fd);
+    failed = io_uring_register_eventfd(&ring_, wake_fd_);
     if (failed != 0) return errno_fail(-failed, "io_uring_register_eventfd");
     return {};
   }
@@ -60,7 +55,6 @@ class UringEngine final : public FileEngine, public TurnHook {
     // The system call itself: liburing 2.3 declares a function for it and does not export it.
     const long failed = ::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     ENSURE(failed == 0, "enabling the ring: {}", std::strerror(errno));
-    watch();
   }
 
   void submit(IoRequest& request) override {
@@ -123,18 +117,7 @@ class UringEngine final : public FileEngine, public TurnHook {
     return count > 0;
   }
 
-  // Only wakes the reactor: every turn goes through on_turn(), which reaps.
-  void watch() {
-    wake_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-      if (error) return;
-      std::uint64_t count = 0;
-      const ssize_t got = ::read(wake_.native_handle(), &count, sizeof(count));
-      ENSURE(got == sizeof(count) || errno == EAGAIN, "read of the ring's eventfd: {}", std::strerror(errno));
-      watch();
-    });
-  }
-
-  boost::asio::posix::stream_descriptor wake_;
+  int wake_fd_;  ///< only wakes the reactor: every turn goes through on_turn(), which reaps
   io_uring ring_{};
   bool ring_made_ = false;
   IoRequest* first_ = nullptr;

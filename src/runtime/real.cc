@@ -1,10 +1,14 @@
 #include "runtime/real.h"
 
+#include <array>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <thread>
 
-#include <boost/asio/signal_set.hpp>
+#include <fcntl.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "base/ensure.h"
 #include "runtime/file_real.h"
@@ -17,6 +21,48 @@ namespace weir::runtime {
 namespace {
 
 constexpr std::uint32_t shards_max = 256;
+
+std::atomic<int> signal_pipe_end{-1};  // the only thing that a signal handler may look at
+
+/// From its construction on SIGTERM and SIGINT arrive as callbacks on one reactor; made and ended while no other exists.
+class SignalPipe final : public PollTarget {
+ public:
+  explicit SignalPipe(std::move_only_function<void(int)> callback) : callback_(std::move(callback)) {
+    ENSURE(::pipe2(ends_.data(), O_NONBLOCK | O_CLOEXEC) == 0, "pipe2: {}", std::strerror(errno));
+    ENSURE(signal_pipe_end.exchange(ends_[1]) == -1, "signals are handled twice in one process");
+    for (const int number : signals) {
+      struct sigaction action{};
+      action.sa_handler = [](int signal_number) {
+        const int saved = errno;
+        const auto byte = static_cast<unsigned char>(signal_number);
+        // A full pipe holds signals enough.
+        [[maybe_unused]] const ssize_t written = ::write(signal_pipe_end.load(), &byte, 1);
+        errno = saved;
+      };
+      action.sa_flags = SA_RESTART;
+      ::sigaction(number, &action, &before_[static_cast<std::size_t>(number == SIGINT)]);
+    }
+  }
+  ~SignalPipe() {
+    for (const int number : signals) ::sigaction(number, &before_[static_cast<std::size_t>(number == SIGINT)], nullptr);
+    signal_pipe_end.store(-1);
+    for (const int fd : ends_) ::close(fd);
+  }
+  SignalPipe(const SignalPipe&) = delete;
+  SignalPipe& operator=(const SignalPipe&) = delete;
+
+  void watch(RealReactor& reactor) { ENSURE(reactor.watch(ends_[0], EPOLLIN, *this), "epoll_ctl: {}", std::strerror(errno)); }
+
+ private:
+  static constexpr std::array<int, 2> signals = {SIGTERM, SIGINT};
+  void on_events(std::uint32_t /*events*/) override {
+    unsigned char number = 0;
+    while (::read(ends_[0], &number, 1) == 1) callback_(number);
+  }
+  std::move_only_function<void(int)> callback_;
+  std::array<int, 2> ends_{-1, -1};
+  std::array<struct sigaction, 2> before_{};
+};
 
 class RealRuntimeImpl final : public RealRuntime {
  public:
@@ -54,9 +100,8 @@ class RealRuntimeImpl final : public RealRuntime {
 
   void on_terminate(std::move_only_function<void(int)> callback) override {
     ENSURE(!signals_, "on_terminate is called twice");
-    terminate_ = std::move(callback);
-    signals_.emplace(reactors_.front()->io(), SIGTERM, SIGINT);
-    reactors_.front()->post([this] { wait_for_signal(); });
+    signals_.emplace(std::move(callback));
+    reactors_.front()->post([this] { signals_->watch(*reactors_.front()); });
   }
 
  private:
@@ -91,19 +136,10 @@ class RealRuntimeImpl final : public RealRuntime {
     return {};
   }
 
-  void wait_for_signal() {
-    signals_->async_wait([this](const boost::system::error_code& error, int signal_number) {
-      if (error) return;
-      terminate_(signal_number);
-      wait_for_signal();
-    });
-  }
-
   TextLogger log_;
   MetricRegistry metrics_;
   std::vector<std::unique_ptr<RealReactor>> reactors_;
-  std::optional<boost::asio::signal_set> signals_;
-  std::move_only_function<void(int)> terminate_;
+  std::optional<SignalPipe> signals_;
   RealBlockingPool blocking_;
   RealNetwork network_{blocking_};
   std::optional<RealBlockingPool> file_pool_;

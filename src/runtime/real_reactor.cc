@@ -1,13 +1,13 @@
 #include "runtime/real_reactor.h"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <utility>
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -25,20 +25,31 @@ std::int64_t read_clock_ns(clockid_t clock) {
   return static_cast<std::int64_t>(time.tv_sec) * ns_per_s + time.tv_nsec;
 }
 
-int make_timer_descriptor() {
-  const int fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-  ENSURE(fd >= 0, "timerfd_create: {}", std::strerror(errno));
+int made(int fd, const char* what) {
+  ENSURE(fd >= 0, "{}: {}", what, std::strerror(errno));
   return fd;
 }
 
 }  // namespace
 
-RealReactor::RealReactor(ShardId shard) : Reactor(shard), timer_descriptor_(io_, make_timer_descriptor()) {
+RealReactor::RealReactor(ShardId shard)
+    : Reactor(shard),
+      epoll_fd_(made(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      wake_fd_(made(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
+      timer_fd_(made(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")) {
   const ssize_t got = getrandom(random_state_.data(), sizeof(random_state_), 0);
   ENSURE(got == sizeof(random_state_), "getrandom: {}", std::strerror(errno));
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.ptr = nullptr}};  // a wake needs no action: the turn is the action
+  ENSURE(::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event) == 0, "epoll_ctl: {}", std::strerror(errno));
+  ENSURE(watch(timer_fd_, EPOLLIN, timer_target_), "epoll_ctl: {}", std::strerror(errno));
 }
 
-RealReactor::~RealReactor() = default;
+// What was still queued goes first: it may hold sockets, which leave the epoll set.
+RealReactor::~RealReactor() {
+  queue_.clear();
+  remote_.clear();
+  for (const int fd : {epoll_fd_, wake_fd_, timer_fd_}) ::close(fd);
+}
 
 // Not cached: the WAL's gate compares it with a deadline *after* a completion, and a value from the turn's beginning would lie.
 base::MonoTime RealReactor::now() const { return base::MonoTime(base::Duration(read_clock_ns(CLOCK_BOOTTIME))); }
@@ -69,7 +80,11 @@ void RealReactor::post(Callback callback) {
     remote_.push_back(std::move(callback));
     remote_pending_.store(true);
   }
-  if (sleeping_.exchange(false)) boost::asio::post(io_, [] {});
+  if (sleeping_.exchange(false)) {
+    const std::uint64_t one = 1;
+    const ssize_t written = ::write(wake_fd_, &one, sizeof(one));
+    ENSURE(written == sizeof(one), "write to a reactor's eventfd: {}", std::strerror(errno));
+  }
 }
 
 TimerId RealReactor::call_at(base::MonoTime when, Callback callback) { return timers_.add(when, std::move(callback)); }
@@ -80,23 +95,38 @@ void RealReactor::request_stop() {
   post([this] { stopping_ = true; });
 }
 
+bool RealReactor::watch(int fd, std::uint32_t events, PollTarget& target) {
+  epoll_event event{.events = events | EPOLLET, .data = {.ptr = &target}};
+  return ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void RealReactor::unwatch(int fd, const PollTarget& target) {
+  const int failed = ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+  ENSURE(failed == 0, "epoll_ctl: {}", std::strerror(errno));
+  for (int i = event_index_; i < event_count_; ++i) {
+    epoll_event& event = events_[static_cast<std::size_t>(i)];
+    if (event.data.ptr == &target) event.data.ptr = nullptr;
+  }
+}
+
 void RealReactor::run() {
   const CurrentGuard guard(*this);
-  const auto work = boost::asio::make_work_guard(io_);
   if (hook_ != nullptr) hook_->on_start();
-  watch_timer();
+  int turns_without_poll = 0;
   while (!stopping_) {
+    take_remote();
     run_queued();
     run_due_timers();
-    take_remote();
     const bool hook_resumed = hook_ != nullptr && hook_->on_turn();
-    if (hook_resumed || !queue_.empty()) {
-      for (int i = 0; i < polls_per_turn_max && io_.poll_one() > 0; ++i) {}
-    } else if (!stopping_) {
-      wait_for_io();
+    if (stopping_) return;
+    if (!hook_resumed && queue_.empty()) {
+      sleep_for_events();
+      turns_without_poll = 0;
+    } else if (++turns_without_poll >= turns_without_poll_max) {
+      poll(0);
+      turns_without_poll = 0;
     }
   }
-  timer_descriptor_.close();
 }
 
 void RealReactor::run_queued() {
@@ -129,13 +159,24 @@ void RealReactor::take_remote() {
   remote_.clear();
 }
 
-void RealReactor::wait_for_io() {
+void RealReactor::sleep_for_events() {
   sleeping_.store(true);
   if (!remote_pending_.load()) {
     arm_timer();
-    io_.run_one();
+    poll(-1);
+  } else {
+    sleeping_.store(false);
   }
-  sleeping_.store(false);
+}
+
+void RealReactor::poll(int timeout_ms) {
+  event_count_ = ::epoll_wait(epoll_fd_, events_.data(), events_per_poll_max, timeout_ms);
+  sleeping_.store(false);  // before anything is delivered: what is posted meanwhile needs no wake
+  ENSURE(event_count_ >= 0 || errno == EINTR, "epoll_wait: {}", std::strerror(errno));
+  for (event_index_ = 0; event_index_ < event_count_;) {
+    const epoll_event event = events_[static_cast<std::size_t>(event_index_++)];
+    if (event.data.ptr != nullptr) static_cast<PollTarget*>(event.data.ptr)->on_events(event.events);
+  }
 }
 
 // A timerfd left armed for an earlier, cancelled timer is not moved: one idle wake costs less than a system call per deadline.
@@ -146,20 +187,8 @@ void RealReactor::arm_timer() {
   itimerspec spec{};
   spec.it_value.tv_sec = at_ns / ns_per_s;
   spec.it_value.tv_nsec = at_ns % ns_per_s;
-  const int failed = timerfd_settime(timer_descriptor_.native_handle(), TFD_TIMER_ABSTIME, &spec, nullptr);
+  const int failed = timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &spec, nullptr);
   ENSURE(failed == 0, "timerfd_settime: {}", std::strerror(errno));
-}
-
-void RealReactor::watch_timer() {
-  timer_descriptor_.async_wait(
-      boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-        if (error) return;  // closed: the loop is ending
-        std::uint64_t expirations = 0;
-        const ssize_t got = ::read(timer_descriptor_.native_handle(), &expirations, sizeof(expirations));
-        ENSURE(got == sizeof(expirations) || errno == EAGAIN, "read of the timer: {}", std::strerror(errno));
-        armed_for_ = base::MonoTime::max();
-        watch_timer();
-      });
 }
 
 }  // namespace weir::runtime

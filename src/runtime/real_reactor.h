@@ -1,15 +1,19 @@
-// runtime/real_reactor.h: the reactor of the real runtime: one thread, one Asio io_context (epoll), own queue and timers.
-// Why:        Asio's own post and timers cost a lock and an allocation each; a shard posts to itself several times per request.
-//             So Asio is asked only for readiness, and everything the shard tells itself stays in a plain vector.
-// Place:      internal to runtime (it names Asio); made by real.cc.
-// Contract:   run() is called once, on the shard's own thread. A turn: what was queued, due timers, what other threads posted,
-//             the turn hook (file submissions), then readiness; it blocks in epoll only when nothing is queued.
+// runtime/real_reactor.h: the reactor of the real runtime: one thread, one epoll set, own queue and timers.
+// Why:        a shard posts to itself several times per request, and wakes its neighbours several times per record: a wake costs one
+//             eventfd write (none when the neighbour is awake), a wait for a socket no system call. A general loop (Boost.Asio) took
+//             an epoll_ctl per wait and per wake, the latter under a lock that the woken thread ran into (docs/performance.md).
+// Place:      internal to runtime; made by real.cc.
+// Contract:   run() is called once, on the shard's own thread. A turn: what other threads posted, what was queued, due timers, the
+//             turn hook (file submissions and completions), then readiness; it blocks in epoll only when nothing is queued.
 // Invariants: I1 a callback posted by another thread never waits for an unrelated event: `sleeping_` is set before the last look
 //                at `remote_pending_`, and the poster looks at them in the opposite order.
 //             I2 no periodic tick: the timerfd (CLOCK_BOOTTIME) is armed for the earliest timer only.
-// Limits:     batches_per_turn_max, polls_per_turn_max keep I/O, timers and the queue from starving one another. The queue itself
-//             is bounded by its posters: each entry is a suspended coroutine or a callback somebody accounts for.
-// Tests:      runtime/testing/reactor_conformance.h
+//             I3 every descriptor is watched edge-triggered: nothing is read only to silence it, and whoever waits keeps the edge
+//                that came before (Socket).
+// Limits:     batches_per_turn_max, events_per_poll_max, turns_without_poll_max keep I/O, timers and the queue from starving one
+//             another. The queue itself is bounded by its posters: each entry is a suspended coroutine or a callback somebody
+//             accounts for.
+// Tests:      runtime/testing/reactor_conformance.h, runtime/real_test.cc
 #pragma once
 
 #include <array>
@@ -17,8 +21,7 @@
 #include <mutex>
 #include <vector>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <sys/epoll.h>
 
 #include "runtime/reactor.h"
 #include "runtime/timer_heap.h"
@@ -26,7 +29,8 @@
 namespace weir::runtime {
 
 inline constexpr int batches_per_turn_max = 4;
-inline constexpr int polls_per_turn_max = 64;
+inline constexpr int turns_without_poll_max = 4;
+inline constexpr int events_per_poll_max = 64;
 inline constexpr int timers_per_turn_max = 1024;
 
 /// What must happen once per turn, before the reactor may block.
@@ -37,6 +41,16 @@ class TurnHook {
   virtual void on_start() = 0;
   /// Submits and reaps. True when it resumed something.
   virtual bool on_turn() = 0;
+};
+
+/// Whom epoll's events are for: a socket, the signals' pipe.
+class PollTarget {
+ public:
+  /// On the reactor's thread; may unwatch and destroy any target, itself too.
+  virtual void on_events(std::uint32_t events) = 0;
+
+ protected:
+  ~PollTarget() = default;
 };
 
 class RealReactor final : public Reactor {
@@ -56,18 +70,34 @@ class RealReactor final : public Reactor {
   void request_stop();
   /// Before run(). Borrowed.
   void set_turn_hook(TurnHook* hook) { hook_ = hook; }
-  [[nodiscard]] boost::asio::io_context& io() { return io_; }
+  /// Edge-triggered. On the reactor's own thread, or before run(). The target is borrowed until unwatch(). False: errno says why.
+  [[nodiscard]] bool watch(int fd, std::uint32_t events, PollTarget& target);
+  /// Before the descriptor is closed; no event reaches the target any more. On the reactor's own thread, or after run().
+  void unwatch(int fd, const PollTarget& target);
+  /// An eventfd: every write makes the loop take one more turn. It is never read.
+  [[nodiscard]] int wake_descriptor() const { return wake_fd_; }
 
  private:
   void run_queued();
   void run_due_timers();
   void take_remote();
-  void wait_for_io();
+  void sleep_for_events();
+  void poll(int timeout_ms);
   void arm_timer();
-  void watch_timer();
 
-  boost::asio::io_context io_{1};
-  boost::asio::posix::stream_descriptor timer_descriptor_;
+  struct TimerTarget final : PollTarget {
+    explicit TimerTarget(RealReactor& reactor) : reactor_(reactor) {}
+    void on_events(std::uint32_t /*events*/) override { reactor_.armed_for_ = base::MonoTime::max(); }
+    RealReactor& reactor_;
+  };
+
+  int epoll_fd_;
+  int wake_fd_;
+  int timer_fd_;
+  TimerTarget timer_target_{*this};
+  std::array<epoll_event, events_per_poll_max> events_{};
+  int event_count_ = 0;
+  int event_index_ = 0;  ///< being delivered
   base::MonoTime armed_for_ = base::MonoTime::max();
   TimerHeap timers_;
   std::vector<Callback> queue_;

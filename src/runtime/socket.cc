@@ -8,56 +8,99 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/ensure.h"
 
 namespace weir::runtime {
 
-Socket::Socket(RealReactor& home, int fd) : home_(home), descriptor_(home.io(), fd) {}
-
-Socket::~Socket() { ENSURE(waiting_count_ == 0, "a socket was destroyed with {} operations pending", waiting_count_); }
+Socket::~Socket() {
+  ENSURE(waiting_count_ == 0, "a socket was destroyed with {} operations pending", waiting_count_);
+  close();
+}
 
 void Socket::close() {
-  if (std::exchange(closed_, true)) return;
-  boost::system::error_code ignored;
-  descriptor_.close(ignored);
+  if (closed()) return;
+  if (watched_) home_.unwatch(fd_, *this);
+  ::close(std::exchange(fd_, -1));
+  for (Side& side : sides_) wake(side, Outcome::closed);
+}
+
+void Socket::wake(Side& side, Outcome outcome) {
+  while (side.waiters.linked()) {
+    auto* const awaiter = static_cast<ReadyAwaiter*>(side.waiters.next);
+    awaiter->detach();
+    home_.post([awaiter, outcome] { awaiter->finish(outcome); });
+  }
+}
+
+// One waiter runs at once; it may destroy this socket, so nothing is touched after it.
+void Socket::on_events(std::uint32_t events) {
+  constexpr std::uint32_t broken = EPOLLHUP | EPOLLERR;
+  constexpr std::array<std::uint32_t, 2> ends = {broken | EPOLLRDHUP, broken};
+  constexpr std::array<std::uint32_t, 2> readies = {EPOLLIN, EPOLLOUT};
+  ReadyAwaiter* direct = nullptr;
+  for (const Direction direction : {Direction::read, Direction::write}) {
+    const auto at = static_cast<std::size_t>(direction);
+    Side& side = sides_[at];
+    side.ended = side.ended || (events & ends[at]) != 0;
+    if ((events & (readies[at] | ends[at])) == 0) continue;
+    if (!side.waiters.linked()) {
+      side.ready = true;
+      continue;
+    }
+    if (direct == nullptr) {
+      direct = static_cast<ReadyAwaiter*>(side.waiters.next);
+      direct->detach();
+    }
+    wake(side, Outcome::ready);
+  }
+  if (direct != nullptr) direct->finish(Outcome::ready);
+}
+
+bool Socket::ReadyAwaiter::await_ready() noexcept {
+  if (socket_.closed()) {
+    outcome_ = Outcome::closed;
+    return true;
+  }
+  Side& side = socket_.sides_[static_cast<std::size_t>(direction_)];
+  return std::exchange(side.ready, false) || side.ended;
 }
 
 void Socket::ReadyAwaiter::await_suspend(std::coroutine_handle<> waiter) {
   ENSURE(Reactor::current_or_null() == &socket_.home_, "a socket is used away from its reactor");
   waiter_ = waiter;
   ++socket_.waiting_count_;
-  if (deadline_ != no_deadline) {
-    timer_ = socket_.home_.call_at(deadline_, [this] {
-      timer_ = 0;
-      timed_out_ = true;
-      boost::system::error_code ignored;
-      socket_.descriptor_.cancel(ignored);
-    });
+  link_before(socket_.sides_[static_cast<std::size_t>(direction_)].waiters);
+  if (!socket_.watched_) {
+    socket_.watched_ = socket_.home_.watch(socket_.fd_, EPOLLIN | EPOLLOUT | EPOLLRDHUP, socket_);
+    if (!socket_.watched_) {  // the system has no watch left: this connection ends, as any other that cannot be served
+      socket_.close();
+      return;
+    }
   }
-  using Wait = boost::asio::posix::stream_descriptor;
-  socket_.descriptor_.async_wait(direction_ == Direction::read ? Wait::wait_read : Wait::wait_write,
-                                 [this](const boost::system::error_code& error) { finish(error); });
+  if (deadline_ == no_deadline) return;
+  timer_ = socket_.home_.call_at(deadline_, [this] {
+    timer_ = 0;
+    detach();
+    finish(Outcome::timed_out);
+  });
 }
 
-void Socket::ReadyAwaiter::finish(const boost::system::error_code& error) {
-  if (timer_ != 0) socket_.home_.cancel_timer(timer_);
+void Socket::ReadyAwaiter::detach() {
+  unlink();
+  if (timer_ != 0) socket_.home_.cancel_timer(std::exchange(timer_, 0));
+}
+
+void Socket::ReadyAwaiter::finish(Outcome outcome) {
   --socket_.waiting_count_;
-  failed_ = static_cast<bool>(error);
+  outcome_ = socket_.closed() ? Outcome::closed : outcome;
   waiter_.resume();
-}
-
-Socket::Outcome Socket::ReadyAwaiter::await_resume() const {
-  if (socket_.closed_) return Outcome::closed;
-  if (!failed_) return Outcome::ready;
-  return timed_out_ ? Outcome::timed_out : Outcome::interrupted;
 }
 
 Task<base::Result<void>> Socket::wait(Direction direction, base::MonoTime deadline) {
   const Outcome outcome = co_await ready(direction, deadline);
-  if (outcome == Outcome::closed || outcome == Outcome::timed_out) {
-    co_return std::unexpected(cancelled_error(outcome == Outcome::closed));
-  }
+  if (outcome != Outcome::ready) { co_return std::unexpected(cancelled_error(outcome == Outcome::closed)); }
   co_return base::Result<void>{};
 }
 

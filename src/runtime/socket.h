@@ -1,15 +1,16 @@
-// runtime/socket.h: a non-blocking socket on one reactor and the one way to wait for it. Internal to runtime (it names Asio).
-// Why:        reads and writes are plain system calls, tried before waiting; Asio's composed operations cap a call at 64 KiB and
-//             cost a second attempt. Asio says when the socket is ready, nothing more.
-// Contract:   used on its home reactor; made and destroyed on any. co_await ready(...) gives why the wait ended; interrupted means
-//             "try again": the other direction's deadline passed and Asio can only cancel both.
-// Invariants: not destroyed while a wait is pending (asserted).
+// runtime/socket.h: a non-blocking socket on one reactor and the one way to wait for it. Internal to runtime.
+// Why:        reads and writes are plain system calls, tried before waiting. epoll knows the socket once, for both directions and by
+//             edges, so that a wait costs no system call.
+// Contract:   used on its home reactor; made on any. Once it was waited for it is closed or destroyed on its home, or after that
+//             reactor has ended. co_await ready(...) gives why the wait ended; ready means "try": the edge may be an old one.
+// Invariants: I1 no edge is lost: one that finds no waiter is kept for the next wait of its direction. After the peer's end or an
+//                error every wait is ready at once: a short read may have left the end, whose edge is gone, behind it.
+//             I2 not destroyed while a wait is pending (asserted).
 // Tests:      runtime/testing/net_conformance.h
 #pragma once
 
+#include <array>
 #include <coroutine>
-
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "runtime/net.h"
 #include "runtime/real_reactor.h"
@@ -18,47 +19,59 @@ namespace weir::runtime {
 
 enum class Direction : std::uint8_t { read, write };
 
-class Socket {
+class Socket final : private PollTarget {
  public:
-  enum class Outcome : std::uint8_t { ready, interrupted, timed_out, closed };
+  enum class Outcome : std::uint8_t { ready, timed_out, closed };
 
   /// Takes the descriptor, which is non-blocking.
-  Socket(RealReactor& home, int fd);
+  Socket(RealReactor& home, int fd) : home_(home), fd_(fd) {}
   ~Socket();
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
-  [[nodiscard]] int fd() { return descriptor_.native_handle(); }
-  [[nodiscard]] bool closed() const { return closed_; }
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] bool closed() const { return fd_ < 0; }
   /// Idempotent; pending waits end with closed.
   void close();
 
-  class ReadyAwaiter {
+  class ReadyAwaiter : private detail::Link {
    public:
     ReadyAwaiter(Socket& socket, Direction direction, base::MonoTime deadline)
         : socket_(socket), direction_(direction), deadline_(deadline) {}
-    [[nodiscard]] bool await_ready() const noexcept { return socket_.closed_; }
+    [[nodiscard]] bool await_ready() noexcept;
     void await_suspend(std::coroutine_handle<> waiter);
-    [[nodiscard]] Outcome await_resume() const;
+    [[nodiscard]] Outcome await_resume() const { return outcome_; }
 
    private:
-    void finish(const boost::system::error_code& error);
+    friend class Socket;
+    /// No longer waits; finish() follows.
+    void detach();
+    void finish(Outcome outcome);
     Socket& socket_;
     Direction direction_;
     base::MonoTime deadline_;
     std::coroutine_handle<> waiter_;
     TimerId timer_ = 0;
-    bool timed_out_ = false;
-    bool failed_ = false;
+    Outcome outcome_ = Outcome::ready;
   };
   ReadyAwaiter ready(Direction direction, base::MonoTime deadline) { return {*this, direction, deadline}; }
-  /// The same as a Result: cancelled when closed or timed out; an interruption counts as ready (the caller tries and waits again).
+  /// The same as a Result: cancelled when closed or timed out.
   Task<base::Result<void>> wait(Direction direction, base::MonoTime deadline);
 
  private:
+  struct Side {
+    detail::Link waiters;  ///< the ring's head
+    bool ready = false;    ///< an edge came and nobody has used it
+    bool ended = false;    ///< the peer's end or an error was reported: no further edge will come
+  };
+  void on_events(std::uint32_t events) override;
+  /// Ends all waits of one direction, through the reactor's queue.
+  void wake(Side& side, Outcome outcome);
+
   RealReactor& home_;
-  boost::asio::posix::stream_descriptor descriptor_;
-  bool closed_ = false;
+  int fd_;
+  bool watched_ = false;
+  std::array<Side, 2> sides_;
   int waiting_count_ = 0;
 };
 

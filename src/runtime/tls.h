@@ -1,5 +1,5 @@
 // runtime/tls.h: TLS by OpenSSL over a Socket. Internal to runtime.
-// Why:        own BIOs instead of asio::ssl: records are read ahead 64 KiB at a time and written many per system call, where the
+// Why:        own BIOs: records are read ahead 64 KiB at a time and written many per system call, where the
 //             library's stream makes two copies and one send per 16 KiB record.
 // Contract:   a context is immutable once made and shared by all shards. A stream does its handshake on the first read or write
 //             (server) or in handshake() (client), whichever comes first; both directions may be pending during it.
