@@ -162,8 +162,8 @@ Task<base::Result<void>> Broker::serve() {
   upkeep_options.retention_interval = std::chrono::milliseconds(config_.settings.integer("log.retention.check.interval.ms"));
   upkeep_options.garbage_wait = std::chrono::milliseconds(config_.garbage_delay_ms);
   upkeep_ = upkeep::make_upkeep(
-      {.runtime = runtime_, .meta = *meta_, .store = store_}, upkeep::LogDoor::of(*log_, runtime_.shards.size()),
-      {.cluster = cluster_.id, .incarnation = cluster_.incarnation},
+      {.runtime = runtime_, .meta = *meta_, .store = store_, .on_fenced = on_fenced},
+      upkeep::LogDoor::of(*log_, runtime_.shards.size()), {.cluster = cluster_.id, .incarnation = cluster_.incarnation},
       [this](model::TopicId id) -> std::optional<model::TopicConfig> {
         const auto entry = topics_->current()->by_id(id);
         return entry == nullptr ? std::nullopt : std::optional(*entry->config);

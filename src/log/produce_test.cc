@@ -211,6 +211,7 @@ TEST(Produce, AFencedSessionAnswersNotOwnerForEverything) {
   cluster.manual.drain();
   EXPECT_EQ(a->error(), Errc::not_owner);
   EXPECT_EQ(b->error(), Errc::not_owner);
+  EXPECT_NE(broker.wal->sealed_why, "") << "whoever learns it closes the gate for all";
   broker.wal->complete(0);
   cluster.manual.drain();
   EXPECT_EQ(broker.state().high_watermark, model::Offset(1)) << "confirmed by a fenced session";

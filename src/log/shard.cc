@@ -167,6 +167,8 @@ void ShardLog::fence_all(const std::string& why) {
   fenced_ = why.empty() ? "this broker's session is sealed" : why;
   doors_.runtime.log->error("log", "this broker's session is fenced: nothing is appended or served any more",
                             {{"reason", fenced_}});
+  // Whoever learns it closes the gate for all: what the other shards have in flight is not acknowledged either.
+  doors_.runtime.shard(runtime::ShardId(0)).post([wal = &doors_.wal, reason = fenced_] { wal->seal_self(reason); });
   for (auto& [topic, entry] : topics_) {
     for (auto& [index, p] : entry.partitions) {
       fail_queue(*p, Errc::not_owner, fenced_);

@@ -58,6 +58,7 @@ bool UpkeepImpl::failed(std::string_view job, const Done& done) {
   if (done) return false;
   if (done.kind() == ErrorKind::fenced) {
     doors_.runtime.log->error("upkeep", "this session is sealed; upkeep ends", {{"job", job}, {"error", done.error().text}});
+    if (doors_.on_fenced) doors_.on_fenced(done.error());
     return true;
   }
   if (scope_.stopping()) return false;

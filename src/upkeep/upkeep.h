@@ -2,14 +2,14 @@
 // Why:        space is freed by whole objects; an object is deleted last, long after the last reader could have begun (P4).
 // Place:      L6, one per broker (later: the controller's). Called by app; kick() by api through app.
 // Contract:   protocols.md, 7. Retention raises log starts through the log (durable first). An object whose footer proves it
-// dead is
-//             unlinked (obj/ -> gc/), deleted garbage_wait after *this* process first saw gc/, then gc/ is dropped. Names under
+//             dead is unlinked (obj/ -> gc/), deleted garbage_wait after *this* process first saw gc/, then gc/ is dropped. Names under
 //             the cluster's prefix that no commit references and none can any more are deleted garbage_wait after they were
 //             first seen.
 // Invariants: nothing is deleted in the store that obj/ references (by the order of reads, see garbage.h).
-// Failure:    everything is idempotent and repeated; the store or keyspace down costs space, never data. Session sealed: it
-// stops. Limits:     Options; footers_per_round_max, orphans_seen_max below. Tests:      upkeep/upkeep_test.cc,
-// upkeep/core/*_test.cc, sim.
+// Failure:    everything is idempotent and repeated; the store or keyspace down costs space, never data. Session sealed:
+//             on_fenced is called, and it stops.
+// Limits:     Options; footers_per_round_max, orphans_seen_max below.
+// Tests:      upkeep/upkeep_test.cc, upkeep/core/*_test.cc, sim.
 #pragma once
 
 #include <functional>
@@ -63,6 +63,7 @@ struct Doors {
   runtime::Runtime& runtime;
   meta::Meta& meta;
   store::ObjectStore& store;
+  std::function<void(const base::Error&)> on_fenced = {};  ///< called once, when a transaction says that this session is sealed
 };
 
 /// A topic's settings in effect; empty when the topic is not known (any more).

@@ -61,8 +61,11 @@ class UpkeepTest : public ::testing::Test {
     };
     door.state = [this](model::TopicPartition p) { return state_of(p, tail_bytes_); };
     upkeep_ = make_upkeep(
-        {.runtime = world_.manual.doors, .meta = broker.meta, .store = store_}, door, naming_,
-        [this](model::TopicId) -> std::optional<model::TopicConfig> { return config_; }, options);
+        {.runtime = world_.manual.doors,
+         .meta = broker.meta,
+         .store = store_,
+         .on_fenced = [this](const base::Error&) { ++fenced_count_; }},
+        door, naming_, [this](model::TopicId) -> std::optional<model::TopicConfig> { return config_; }, options);
     world_.run(begin(upkeep_.get()));
   }
   static Task<bool> begin(Upkeep* upkeep) {
@@ -160,6 +163,7 @@ class UpkeepTest : public ::testing::Test {
   std::uint64_t tail_bytes_ = 0;
   std::uint64_t next_id_ = 1000;
   std::unique_ptr<Upkeep> upkeep_;
+  int fenced_count_ = 0;
 };
 
 const model::TopicPartition p0 = partition(1, 0);
@@ -334,6 +338,7 @@ TEST_F(UpkeepTest, ASealedSessionStops) {
   pass(std::chrono::hours(3));
   EXPECT_TRUE(stored(record));
   EXPECT_THAT(world_.manual.log.lines, ::testing::Contains(::testing::HasSubstr("this session is sealed; upkeep ends")));
+  EXPECT_EQ(fenced_count_, 1);
 }
 
 TEST_F(UpkeepTest, ALostReplyOfAnUnlinkIsNotAProblem) {

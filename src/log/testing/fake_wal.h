@@ -23,6 +23,7 @@ class FakeWal final : public wal::Wal {
 
   // --- the test's side ---
   bool automatic = true;
+  std::string sealed_why;  ///< by seal_self
   std::size_t admit_bytes_max = SIZE_MAX;  ///< of payloads not released
   std::size_t payload_max = std::size_t{1} << 20U;
   bool reads_hang = false;  ///< reads wait until let_reads_go()
@@ -58,6 +59,7 @@ class FakeWal final : public wal::Wal {
   wal::Appender& appender(runtime::ShardId shard) override;
   runtime::Task<base::Result<void>> flush_statements() override;
   [[nodiscard]] base::MonoTime last_durable() const override { return {}; }
+  void seal_self(std::string why) override { sealed_why = std::move(why); }
   [[nodiscard]] std::uint64_t used_bytes() const override { return used_bytes_; }
   runtime::Task<void> stop() override;
 
