@@ -150,7 +150,7 @@ Disk::WriteFate Disk::draw_fate(const Inode& inode, std::uint64_t offset, std::s
 }
 
 std::shared_ptr<Op<base::Result<void>>> Disk::begin_write(Incarnation& owner, InodeRef inode, std::uint64_t offset,
-                                                          std::vector<bytes::Bytes> from, bool synced) {
+                                                          std::vector<bytes::Bytes> from, bool synced, bool direct) {
   WriteRef write = std::make_shared<WriteOp>();
   write->id = world_.next_id();
   write->owner_id = owner.id();
@@ -160,6 +160,7 @@ std::shared_ptr<Op<base::Result<void>>> Disk::begin_write(Incarnation& owner, In
   for (const bytes::Bytes& piece : from) write->data.insert(write->data.end(), piece.begin(), piece.end());
   write->from = std::move(from);
   write->synced = synced;
+  write->direct = direct;
   write->op = begin_op<base::Result<void>>();
   write->fate = draw_fate(*write->inode, offset, write->data.size());
   world_.note(synced ? "disk.write_synced" : "disk.write", offset, write->data.size());
@@ -225,7 +226,7 @@ void Disk::schedule_failed(const WriteRef& write, base::Duration latency) {
       case WriteFate::eio_volatile:
         world_.fire(Fault::disk_write_eio_volatile);
         land(*write, false);
-        drop_unsynced(inode, false);
+        if (!write->direct) drop_unsynced(inode, false);  // a device's own cache stays dirty: a later flush stores it
         break;
       case WriteFate::eio_late: {
         world_.fire(Fault::disk_write_eio_lands_late);
@@ -244,7 +245,7 @@ void Disk::schedule_failed(const WriteRef& write, base::Duration latency) {
       }
       default: world_.fire(Fault::disk_write_eio_not_landed); break;
     }
-    if (rng_.percent(50)) {
+    if (!write->direct && rng_.percent(50)) {
       world_.fire(Fault::disk_eio_drops_unsynced);
       drop_unsynced(inode, rng_.percent(50));
     }

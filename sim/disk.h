@@ -91,6 +91,13 @@ struct RotPlace {
   std::byte good{};
 };
 
+/// Which synced write a bit is flipped in.
+struct RotAim {
+  base::Duration age_min{};
+  std::size_t later_writes_min = 0;  ///< that many synced writes came after it
+  std::size_t among_newest = synced_writes_kept_max;
+};
+
 class Disk {
  public:
   Disk(World& world, std::string label, std::uint64_t capacity_bytes);
@@ -110,7 +117,7 @@ class Disk {
 
   // --- timed operations of files.cc ---
   std::shared_ptr<Op<base::Result<void>>> begin_write(Incarnation& owner, InodeRef inode, std::uint64_t offset,
-                                                      std::vector<bytes::Bytes> from, bool synced);
+                                                      std::vector<bytes::Bytes> from, bool synced, bool direct = false);
   std::shared_ptr<Op<base::Result<void>>> begin_sync(Incarnation& owner, InodeRef inode);
   std::shared_ptr<Op<base::Result<std::size_t>>> begin_read(Incarnation& owner, InodeRef inode, std::uint64_t offset,
                                                             bytes::MutableBytes into);
@@ -137,7 +144,11 @@ class Disk {
   bool rot(std::string_view path, std::uint64_t offset);
   /// Flips one bit inside a synced write below the directory that is at least `age_min` old, has `later_writes_min` after it and
   /// is still in place.
-  std::optional<RotPlace> rot_old_write(std::string_view below, base::Duration age_min, std::size_t later_writes_min);
+  std::optional<RotPlace> rot_old_write(std::string_view below, const RotAim& aim);
+  /// A bit in the last write before the newest change from one file to another, when the new file took its first write between
+  /// age_min and age_max ago and has later_writes_min of them: what states that write's records stands in another file.
+  std::optional<RotPlace> rot_before_switch(std::string_view below, base::Duration age_min, base::Duration age_max,
+                                            std::size_t later_writes_min);
   /// Flips it back if the place has not been written since.
   void unrot(const RotPlace& place);
   /// The readable content of a file.
@@ -159,6 +170,7 @@ class Disk {
     std::vector<std::byte> data;
     std::vector<bytes::Bytes> from;
     bool synced = false;
+    bool direct = false;  ///< around the page cache: an error leaves nothing clean that is not stored
     bool landed = false;
     bool gone = false;  ///< never lands (any more), or landed and done
     WriteFate fate = WriteFate::good;
@@ -211,6 +223,8 @@ class Disk {
   static void flush_truncation(Inode& inode);
   void release_locks(std::uint64_t process);
   void release_space(const InodeRef& inode);
+  [[nodiscard]] std::set<const Inode*> inodes_below(std::string_view below) const;
+  std::optional<RotPlace> rot_write(const OldWrite& write, const InodeRef& inode);
   InodeRef new_inode(bool directory);
 
   World& world_;

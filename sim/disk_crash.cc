@@ -36,8 +36,12 @@ void Disk::release_locks(std::uint64_t process) {
 }
 
 void Disk::decide_after_kill(const WriteRef& write) {
-  if (write->landed) {  // readable already: the rest of its way is the kernel's
+  if (write->landed) {  // readable already: the rest of its way is the kernel's, which may take its time
     world_.fire(Fault::kill_write_lands);
+    if (rng_.percent(50)) {
+      world_.fire(Fault::kill_write_volatile);
+      forget(write);
+    }
     return;
   }
   const std::uint64_t draw = rng_.below(100);
@@ -75,7 +79,7 @@ void Disk::process_started() {
       if (write->gone) return;
       world_.fire(write->late_kind);
       land(*write, false);
-      make_durable(*write->inode, write->offset, write->offset + write->data.size());
+      if (rng_.percent(60)) make_durable(*write->inode, write->offset, write->offset + write->data.size());
       forget(write);
     });
   }

@@ -242,29 +242,67 @@ std::size_t Disk::unsynced_sectors(std::string_view path) const {
   return inode ? static_cast<std::size_t>(std::ranges::count((*inode)->dirty, true)) : 0;
 }
 
-std::optional<RotPlace> Disk::rot_old_write(std::string_view below, base::Duration age_min, std::size_t later_writes_min) {
+std::optional<RotPlace> Disk::rot_old_write(std::string_view below, const RotAim& aim) {
+  if (old_writes_.size() <= aim.later_writes_min) return std::nullopt;
+  const std::set<const Inode*> named = inodes_below(below);
+  const std::size_t end = old_writes_.size() - aim.later_writes_min;
+  const std::size_t among = std::min(end, aim.among_newest);
+  constexpr int attempts_max = 50;
+  for (int attempt = 0; attempt < attempts_max; ++attempt) {
+    const OldWrite& write = old_writes_[end - among + rng_.below(among)];
+    const InodeRef inode = write.inode.lock();
+    if (!inode || !named.contains(inode.get()) || world_.now() - write.when < aim.age_min) continue;
+    if (auto place = rot_write(write, inode)) return place;
+  }
+  return std::nullopt;
+}
+
+std::optional<RotPlace> Disk::rot_before_switch(std::string_view below, base::Duration age_min, base::Duration age_max,
+                                                std::size_t later_writes_min) {
+  const std::set<const Inode*> named = inodes_below(below);
+  InodeRef later;
+  std::size_t later_count = 0;
+  base::MonoTime first_later{};
+  for (std::size_t i = old_writes_.size(); i > 0; --i) {
+    const OldWrite& write = old_writes_[i - 1];
+    const InodeRef inode = write.inode.lock();
+    if (!inode || !named.contains(inode.get())) return std::nullopt;
+    if (later && inode != later) {
+      const base::Duration age = world_.now() - first_later;
+      if (later_count < later_writes_min || age < age_min || age > age_max) return std::nullopt;
+      return rot_write(write, inode);
+    }
+    later = inode;
+    ++later_count;
+    first_later = write.when;
+  }
+  return std::nullopt;
+}
+
+std::set<const Inode*> Disk::inodes_below(std::string_view below) const {
   std::set<const Inode*> named;
   for (const std::string& path : files_below(below)) {
     if (const auto inode = find(path)) named.insert(inode->get());
   }
-  if (old_writes_.size() <= later_writes_min) return std::nullopt;
-  constexpr int attempts_max = 50;
-  for (int attempt = 0; attempt < attempts_max; ++attempt) {
-    const OldWrite& write = old_writes_[rng_.below(old_writes_.size() - later_writes_min)];
-    const InodeRef inode = write.inode.lock();
-    if (!inode || !named.contains(inode.get()) || world_.now() - write.when < age_min) continue;
-    if (write.offset + write.size > inode->durable.size()) continue;
-    const bytes::Bytes stored = bytes::Bytes(inode->seen).subspan(write.offset, write.size);
-    if (name_hash(bytes::as_text(stored)) != write.content_hash) continue;  // written over, or rotten already
-    RotPlace place{inode, write.offset + rng_.below(write.size)};
-    place.good = inode->seen[place.offset];
-    place.rotten = place.good ^ static_cast<std::byte>(1U << rng_.below(8));
-    inode->seen[place.offset] = place.rotten;
-    inode->durable[place.offset] = place.rotten;
-    world_.fire(Fault::disk_bit_rot);
-    return place;
+  return named;
+}
+
+// Flips a bit of a byte that is not zero: padding hides what it does.
+std::optional<RotPlace> Disk::rot_write(const OldWrite& write, const InodeRef& inode) {
+  if (write.offset + write.size > inode->durable.size()) return std::nullopt;
+  const bytes::Bytes stored = bytes::Bytes(inode->seen).subspan(write.offset, write.size);
+  if (name_hash(bytes::as_text(stored)) != write.content_hash) return std::nullopt;  // written over, or rotten already
+  RotPlace place{inode, write.offset + rng_.below(write.size)};
+  constexpr int attempts_max = 20;
+  for (int attempt = 0; attempt < attempts_max && inode->seen[place.offset] == std::byte{}; ++attempt) {
+    place.offset = write.offset + rng_.below(write.size);
   }
-  return std::nullopt;
+  place.good = inode->seen[place.offset];
+  place.rotten = place.good ^ static_cast<std::byte>(1U << rng_.below(8));
+  inode->seen[place.offset] = place.rotten;
+  inode->durable[place.offset] = place.rotten;
+  world_.fire(Fault::disk_bit_rot);
+  return place;
 }
 
 void Disk::unrot(const RotPlace& place) {

@@ -32,6 +32,7 @@ namespace weir::sim {
   X(disk_lock_lingers, "disk.lock_lingers_after_kill")                    \
   X(kill_write_lands, "kill.write_in_flight_lands")                       \
   X(kill_write_never_lands, "kill.write_in_flight_never_lands")           \
+  X(kill_write_volatile, "kill.write_in_flight_stays_volatile")           \
   X(kill_write_torn, "kill.write_in_flight_torn")                         \
   X(kill_write_lands_late, "kill.write_lands_after_restart")              \
   X(kill_write_lands_second, "kill.write_lands_after_second_restart")     \
@@ -69,6 +70,7 @@ namespace weir::sim {
   X(keyspace_lost_reply, "keyspace.timeout_applied")                      \
   X(keyspace_applied_late, "keyspace.timeout_applied_after_reread")       \
   X(keyspace_outage, "keyspace.outage")                                   \
+  X(session_sealed, "keyspace.session_sealed_by_another")                 \
   X(keyspace_watch_broken, "keyspace.watch_broken")                       \
   X(keyspace_watch_compacted, "keyspace.watch_compacted")
 

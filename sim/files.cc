@@ -101,8 +101,8 @@ Task<Result<void>> SimFile::write_at(std::uint64_t offset, std::vector<bytes::By
     ENSURE(offset % page_bytes == 0, "unaligned direct write: offset {} length {}", offset, total);
   }
   ++pending_count_;
-  auto result = co_await Op<Result<void>>::wait(
-      process_.host().disk().begin_write(process_, inode_, offset, std::move(from), durability == runtime::Durability::synced));
+  auto result = co_await Op<Result<void>>::wait(process_.host().disk().begin_write(
+      process_, inode_, offset, std::move(from), durability == runtime::Durability::synced, direct_));
   --pending_count_;
   co_return result;
 }

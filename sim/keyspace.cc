@@ -137,6 +137,10 @@ TxnResult KeyspaceState::apply(const Txn& txn) {
   return TxnResult{true, revision_};
 }
 
+void KeyspaceState::put_from_outside(std::string key, std::string value) {
+  (void)apply({.compares = {}, .operations = {keyspace::Operation::put(std::move(key), std::move(value))}});
+}
+
 RangeResult KeyspaceState::range(const std::string& from, const std::string& to, std::size_t limit) const {
   RangeResult result;
   result.revision = revision_;

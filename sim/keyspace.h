@@ -57,6 +57,8 @@ class KeyspaceState {
   };
   [[nodiscard]] const std::map<std::string, Entry>& entries() const { return entries_; }
   [[nodiscard]] keyspace::Revision revision() const { return revision_; }
+  /// As somebody else's transaction.
+  void put_from_outside(std::string key, std::string value);
   [[nodiscard]] std::size_t late_transactions() const { return late_count_; }
 
  private:

@@ -106,6 +106,7 @@ void SimLogger::write(runtime::LogLevel level, std::string_view room, std::strin
   World& world = process_.world();
   world.trace().text(world.now(), owner.name(), line);
   if (level == runtime::LogLevel::error) ++owner.error_lines_;
+  if (owner.options_.on_log) owner.options_.on_log(line);
   if (owner.log_lines_.size() >= log_lines_kept_max) owner.log_lines_.pop_front();
   const double seconds = static_cast<double>((world.now() - world_start).count()) * 1e-9;
   owner.log_lines_.push_back(fmt::format("{:.6f} #{} {}", seconds, owner.starts(), line));

@@ -180,6 +180,8 @@ struct ProcessOptions {
   std::size_t shard_count = 1;
   bool may_crash = true;  ///< armed crash points strike it
   bool log_debug = false;
+  /// Sees every line as it is written.
+  std::function<void(std::string_view line)> on_log = {};
 };
 
 class Process {
@@ -191,6 +193,7 @@ class Process {
   ~Process();
   [[nodiscard]] const std::string& name() const { return options_.name; }
   [[nodiscard]] const ProcessOptions& options() const { return options_; }
+  void on_log(std::function<void(std::string_view line)> observer) { options_.on_log = std::move(observer); }
   [[nodiscard]] Host& host() const { return host_; }
   [[nodiscard]] World& world() const { return host_.world(); }
   /// Runs main on shard 0 of a new incarnation. main is kept until the incarnation is gone.

@@ -202,9 +202,11 @@ Task<void> SimProducer::send(std::vector<Sent> sent) {
     (void)connection_->send_only(request_of(sent), options_.version);
     for (const Sent& each : sent) drop(*each.lane, each.item);
   } else {
+    const std::uint64_t id = connection_id_;
     auto answer = co_await connection_->call<wire::ProduceRequest, wire::ProduceResponse>(
         request_of(sent), options_.version, runtime_.shards[0]->now() + options_.request_timeout + call_patience_slack);
     if (answer) {
+      judge_gate(id, answer->message);
       for (const Sent& each : sent) {
         const wire::ProduceResponse::Partition* found = nullptr;
         for (const auto& topic : answer->message.responses) {
@@ -228,6 +230,23 @@ Task<void> SimProducer::send(std::vector<Sent> sent) {
   }
   --requests_in_flight_;
   changed_.pulse();
+}
+
+// P1: what completes after the broker knows its session sealed is not acknowledged. An answer leaves when its last partition is
+// decided, but never before the answers ahead of it: only one that followed none closely, and that says yes throughout, tells.
+void SimProducer::judge_gate(std::uint64_t connection, const wire::ProduceResponse& answer) {
+  const base::MonoTime now = workload_.world.now();
+  const bool waited_for_another = answered_connection_ == connection && now <= answered_at_ + Workload::sealed_grace;
+  answered_connection_ = connection;
+  answered_at_ = now;
+  const base::MonoTime known_at = workload_.sealed.known_at;
+  if (known_at == runtime::no_deadline || now <= known_at + Workload::sealed_grace || waited_for_another) return;
+  for (const auto& topic : answer.responses) {
+    for (const auto& partition : topic.partition_responses) {
+      if (partition.error_code != ErrorCode::none) return;
+    }
+  }
+  workload_.history.violation(options_.name + ": batches were acked by a broker that knows its session is sealed");
 }
 
 void SimProducer::drop(Lane& lane, const std::shared_ptr<Item>& item) {

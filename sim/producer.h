@@ -67,6 +67,7 @@ class SimProducer {
   runtime::Task<void> send(std::vector<Sent> sent);
   [[nodiscard]] wire::ProduceRequest request_of(const std::vector<Sent>& sent) const;
   void settle(const Sent& sent, const wire::ProduceResponse::Partition& answer);
+  void judge_gate(std::uint64_t connection, const wire::ProduceResponse& answer);
   void failed(const Sent& sent);
   void drop(Lane& lane, const std::shared_ptr<Item>& item);
   void give_up_old();
@@ -84,6 +85,8 @@ class SimProducer {
   bool session_lost_ = true;
   std::size_t requests_in_flight_ = 0;
   std::uint64_t connection_id_ = 0;
+  std::uint64_t answered_connection_ = 0;
+  base::MonoTime answered_at_{};
   runtime::Event changed_;
   runtime::Scope scope_;
 };

@@ -7,6 +7,7 @@
 
 #include "model/ids.h"
 #include "runtime/net.h"
+#include "runtime/sync.h"
 #include "sim/history.h"
 #include "sim/world.h"
 
@@ -29,6 +30,14 @@ struct Workload {
   bool producing = true;  ///< producers make new batches
   bool consuming = true;
   bool lenient = false;  ///< stored bits were flipped: a partition may be quarantined, loudly
+  /// A process whose session somebody else has sealed, and when it said that it knows. What it acknowledges longer than the
+  /// grace after that passed no gate: its writes take longer, its network much less, and no part of it stands still.
+  struct Sealed {
+    std::uint64_t process = 0;
+    base::MonoTime known_at = runtime::no_deadline;
+  };
+  Sealed sealed;
+  static constexpr base::Duration sealed_grace = std::chrono::milliseconds(30);
   std::uint64_t fetches = 0;
   std::uint64_t records_read = 0;
 

@@ -50,6 +50,7 @@ config::BrokerConfig Cluster::broker_config() const {
   made->wal.segment_bytes = plan_.wal_segment_bytes;
   made->cache_memory_bytes = plan_.cache_bytes;
   made->upload_size_bytes = plan_.upload_bytes;
+  made->garbage_delay_ms = plan_.garbage_delay_ms;
   return std::move(*made);
 }
 

@@ -2,11 +2,18 @@
 
 #include <numeric>
 
+#include "meta/codec.h"
+
 namespace weir::sim {
 
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
+
+namespace {
+constexpr int switch_looks_max = 200;  // for a change of segments, half a second apart
+constexpr int ready_looks_max = 600;   // for the broker's being ready, 50 ms apart
+}  // namespace
 
 Nemesis::Nemesis(Cluster& cluster, Workload& workload, const Plan& plan)
     : cluster_(cluster), workload_(workload), plan_(plan), world_(cluster.world), rng_(cluster.world.rng("nemesis")) {}
@@ -19,6 +26,9 @@ void Nemesis::start() {
 void Nemesis::stop() {
   active_ = false;
   heal_all();
+  // A broker that knows itself sealed acknowledges nothing and uploads nothing: somebody restarts it.
+  const bool runs = cluster_.broker_process.running();
+  if (runs && sealed_process_ == cluster_.broker_process.current()->id()) crash(false);
 }
 
 void Nemesis::heal_all() {
@@ -117,10 +127,19 @@ void Nemesis::act(Action action) {
     case Action::power_loss: crash(true); break;
     case Action::crash_at_io: arm_crash(); break;
     case Action::clean_restart: cluster_.request_stop(); break;
-    case Action::pause: cluster_.broker_process.pause_for(rng_.between(milliseconds(50), seconds(20))); break;
-    case Action::stall_shard:
-      cluster_.broker_process.stall_shard(rng_.below(plan_.shard_count), rng_.between(milliseconds(10), seconds(5)));
+    case Action::pause: {
+      const base::Duration duration = rng_.between(milliseconds(50), seconds(20));
+      answers_are_late(duration);
+      cluster_.broker_process.pause_for(duration);
       break;
+    }
+    case Action::stall_shard: {
+      const std::size_t shard = rng_.below(plan_.shard_count);
+      const base::Duration duration = rng_.between(milliseconds(10), seconds(5));
+      answers_are_late(duration);
+      cluster_.broker_process.stall_shard(shard, duration);
+      break;
+    }
     case Action::clock_jump: {
       const auto jump = static_cast<std::int64_t>(rng_.between(1, 1'800'000));
       cluster_.broker_host.jump_wall_clock(rng_.percent(50) ? jump : -jump);
@@ -129,10 +148,12 @@ void Nemesis::act(Action action) {
     }
     case Action::cut_connection: cluster_.fabric.cut_one(); break;
     case Action::partition_network:
+      workload_.sealed = {};
       cluster_.fabric.partition(cluster_.broker_host.address(), cluster_.client_host.address(),
                                 rng_.between(milliseconds(100), seconds(60)));
       break;
     case Action::flaky_network: {
+      workload_.sealed = {};
       NetworkProfile& profile = cluster_.fabric.profile();
       profile.cut_ppm = static_cast<std::uint32_t>(rng_.between(0, 20'000));
       profile.half_open_ppm = rng_.percent(50) ? 2'000 : 0;
@@ -162,6 +183,7 @@ void Nemesis::act(Action action) {
     case Action::keyspace_outage: cluster_.keyspace.outage(rng_.between(milliseconds(200), seconds(40))); break;
     case Action::keyspace_lies: keyspace_lies(); break;
     case Action::bit_rot: flip_bits(); break;
+    case Action::seal_session: seal_session(); break;
     case Action::count_: break;
   }
 }
@@ -169,13 +191,99 @@ void Nemesis::act(Action action) {
 // One flipped bit at a time, in bytes that were written long enough ago that later groups have stated them, and flipped back
 // after a while: the broker must say "damaged" in between and lose nothing.
 void Nemesis::flip_bits() {
-  for (const RotPlace& place : rotten_) cluster_.broker_host.disk().unrot(place);
-  rotten_.clear();
-  const auto place = cluster_.broker_host.disk().rot_old_write("/data/wal", seconds(20), 30);
-  if (!place) return;
+  if (world_.now() < rot_until_) return;
+  const std::uint64_t draw = rng_.below(100);
+  if (draw < 35) {
+    rot({.age_min = seconds(20), .later_writes_min = 30}, rng_.between(seconds(5), seconds(90)));
+  } else if (draw < 65) {
+    rot_what_is_read_back();
+  } else {
+    rot_until_ = world_.now() + minutes(3);
+    rot_at_a_switch(switch_looks_max);
+  }
+}
+
+bool Nemesis::rot(const RotAim& aim, base::Duration duration) {
+  return keep_rotten(cluster_.broker_host.disk().rot_old_write("/data/wal", aim), duration);
+}
+
+bool Nemesis::keep_rotten(const std::optional<RotPlace>& place, base::Duration duration) {
+  if (!place) return false;
   workload_.lenient = true;
   rotten_.push_back(*place);
-  for_a_while(rng_.between(seconds(5), seconds(90)), [this, place = *place] { cluster_.broker_host.disk().unrot(place); });
+  rot_until_ = world_.now() + duration;
+  for_a_while(duration, [this, place = *place] { cluster_.broker_host.disk().unrot(place); });
+  return true;
+}
+
+// After a restart what was not uploaded is in the WAL only: the next upload and whoever reads the tail read it back from there.
+void Nemesis::rot_what_is_read_back() {
+  rot_until_ = world_.now() + minutes(1);
+  crash(false);
+  when_ready(ready_looks_max, [this] {
+    rot({.age_min = seconds(3), .later_writes_min = 12, .among_newest = 20}, rng_.between(seconds(20), seconds(60)));
+  });
+}
+
+// The statement of a high watermark stands in another segment than the record below it that rots. The partition is damaged over
+// two restarts, in between everything else is uploaded and the WAL goes round: the statement must still be there.
+void Nemesis::rot_at_a_switch(int looks_left) {
+  if (!active_) return;
+  const bool quiet = cluster_.ready() && late_until_ < world_.now() - seconds(4);
+  const auto place =
+      quiet ? cluster_.broker_host.disk().rot_before_switch("/data/wal", milliseconds(800), seconds(3), 6) : std::nullopt;
+  if (!keep_rotten(place, minutes(3))) {
+    if (looks_left > 0) for_a_while(milliseconds(500), [this, looks_left] { rot_at_a_switch(looks_left - 1); });
+    return;
+  }
+  crash(false);
+  for_a_while(rng_.between(seconds(45), seconds(110)), [this] {
+    if (active_) crash(false);
+  });
+  for_a_while(minutes(3) + milliseconds(1), [this] {
+    if (active_) crash(false);  // what was quarantined is judged anew
+  });
+}
+
+void Nemesis::when_ready(int looks_left, std::function<void()> then) {
+  if (!active_ || looks_left == 0) return;
+  if (cluster_.ready()) {
+    then();
+    return;
+  }
+  for_a_while(milliseconds(50), [this, looks_left, then = std::move(then)] { when_ready(looks_left - 1, then); });
+}
+
+// An answer that was due long ago may now come at any time: it says nothing about the gate.
+void Nemesis::answers_are_late(base::Duration duration) {
+  late_until_ = std::max(late_until_, world_.now() + duration);
+  workload_.sealed = {};
+}
+
+// Another process seals the broker's session, as the controller of a fleet does before it hands the partitions on. What the
+// broker still has in flight when it learns of it must not be acknowledged: writes are made slow, so that there is something.
+void Nemesis::seal_session() {
+  if (!cluster_.ready() || late_until_ >= world_.now()) return;
+  for (const auto& [key, entry] : cluster_.keyspace.entries()) {
+    if (!key.starts_with("sess/")) continue;
+    auto session = meta::decode_session({key, entry.value, entry.mod_revision});
+    if (!session || session->state != meta::SessionState::live) continue;
+    session->state = meta::SessionState::sealed;
+    world_.fire(Fault::session_sealed);
+    cluster_.keyspace.put_from_outside(key, meta::encode(key, *session));
+    cluster_.fabric.profile() = {};
+    cluster_.fabric.heal();
+    cluster_.broker_host.disk().profile().slow_ppm = 1'000'000;
+    const std::uint64_t process = cluster_.broker_process.current()->id();
+    workload_.sealed = {.process = process};
+    sealed_process_ = process;
+    for_a_while(rng_.between(seconds(7), seconds(20)), [this, process] {
+      cluster_.broker_host.disk().profile().slow_ppm = 0;
+      if (workload_.sealed.process == process) workload_.sealed = {};
+      if (cluster_.broker_process.running() && cluster_.broker_process.current()->id() == process) crash(false);
+    });
+    return;
+  }
 }
 
 }  // namespace weir::sim

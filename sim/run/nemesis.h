@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "sim/run/cluster.h"
@@ -27,6 +28,13 @@ class Nemesis {
   void store_lies();
   void keyspace_lies();
   void flip_bits();
+  bool rot(const RotAim& aim, base::Duration duration);
+  bool keep_rotten(const std::optional<RotPlace>& place, base::Duration duration);
+  void rot_what_is_read_back();
+  void rot_at_a_switch(int looks_left);
+  void when_ready(int looks_left, std::function<void()> then);
+  void seal_session();
+  void answers_are_late(base::Duration duration);
   void heal_all();
   Cluster& cluster_;
   Workload& workload_;
@@ -34,7 +42,10 @@ class Nemesis {
   World& world_;
   Rng rng_;
   bool active_ = false;
+  base::MonoTime late_until_{};  ///< the broker's answers may be late until then: it is paused, or a shard of it stands still
   std::vector<RotPlace> rotten_;
+  base::MonoTime rot_until_{};  ///< a bit is flipped, or will be: no other one is
+  std::uint64_t sealed_process_ = 0;
 };
 
 }  // namespace weir::sim

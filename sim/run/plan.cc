@@ -35,7 +35,7 @@ std::string Plan::describe() const {
   static constexpr const char* names[] = {
       "kill",           "power_loss",        "crash_at_io",     "clean_restart", "pause",     "stall_shard", "clock_jump",
       "cut_connection", "partition_network", "flaky_network",   "disk_errors",   "disk_slow", "disk_full",   "store_brownout",
-      "store_errors",   "store_lies",        "keyspace_outage", "keyspace_lies", "bit_rot"};
+      "store_errors",   "store_lies",        "keyspace_outage", "keyspace_lies", "bit_rot",   "seal_session"};
   static_assert(std::size(names) == action_count);
   std::string text = fmt::format(
       "shards {}, WAL {} x {} KiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}, consumers {}{}{}; faults:",

@@ -32,6 +32,7 @@ enum class Action : std::uint8_t {
   keyspace_outage,
   keyspace_lies,
   bit_rot,
+  seal_session,  ///< as a fleet's controller would: this session's owner must stop acknowledging
   count_
 };
 inline constexpr std::size_t action_count = static_cast<std::size_t>(Action::count_);
@@ -39,7 +40,9 @@ inline constexpr std::size_t action_count = static_cast<std::size_t>(Action::cou
 struct Plan {
   std::uint64_t seed = 0;
   base::Duration active = std::chrono::minutes(10);
-  std::array<std::uint32_t, action_count> weights{};  ///< 0: never
+  std::uint64_t acked_batches_least = 1'000;              ///< the active phase goes on until then
+  base::Duration active_more = std::chrono::minutes(20);  ///< with faults; after that without
+  std::array<std::uint32_t, action_count> weights{};      ///< 0: never
   base::Duration action_pause_least = std::chrono::seconds(1);
   base::Duration action_pause_tail = std::chrono::seconds(8);
 
@@ -49,6 +52,7 @@ struct Plan {
   std::uint64_t cache_bytes = 16U << 20U;
   std::uint64_t upload_bytes = 256U << 10U;
   std::int64_t upload_age_ms = 5'000;
+  std::int64_t garbage_delay_ms = 90'000;
   std::int64_t retention_check_ms = 60'000;
   std::uint64_t disk_bytes = 256U << 20U;
 
