@@ -23,7 +23,7 @@ class FakeWal final : public wal::Wal {
 
   // --- the test's side ---
   bool automatic = true;
-  std::string sealed_why;  ///< by seal_self
+  std::string sealed_why;                  ///< by seal_self
   std::size_t admit_bytes_max = SIZE_MAX;  ///< of payloads not released
   std::size_t payload_max = std::size_t{1} << 20U;
   bool reads_hang = false;  ///< reads wait until let_reads_go()
