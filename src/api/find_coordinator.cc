@@ -24,6 +24,16 @@ struct Refusal {
   std::string_view message;
 };
 
+// group:topic id:partition.
+bool is_share_key(std::string_view key) {
+  const std::size_t second = key.rfind(':');
+  const std::size_t first = second == std::string_view::npos || second == 0 ? second : key.rfind(':', second - 1);
+  if (first == std::string_view::npos || first == 0 || second + 1 >= key.size()) return false;
+  const std::string_view partition = key.substr(second + 1);
+  return model::Uuid::parse(key.substr(first + 1, second - first - 1)) &&
+         partition.find_first_not_of("0123456789") == partition.npos;
+}
+
 runtime::Task<bool> ensure_topic(Call& call) {
   if (call.services.topics.current()->by_name(groups::topic_name) != nullptr) co_return true;
   auto created = co_await call.topic_admin.create_automatically(std::string(groups::topic_name));
@@ -48,7 +58,7 @@ runtime::Task<Refusal> judge(Call& call, std::int8_t type, std::string_view key)
       // Not "not available": clients would ask again and again.
       co_return Refusal{.error = ErrorCode::unsupported_version, .message = "Transactions are not served by this version."};
     case KeyType::share:
-      if (call.ctx.api_version < share_version) co_return Refusal{.error = ErrorCode::invalid_request};
+      if (call.ctx.api_version < share_version || !is_share_key(key)) co_return Refusal{.error = ErrorCode::invalid_request};
       co_return Refusal{.error = ErrorCode::unsupported_version, .message = "Share groups are not served by this version."};
   }
   co_return Refusal{.error = ErrorCode::invalid_request};

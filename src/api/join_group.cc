@@ -50,6 +50,7 @@ runtime::Task<Reply> handle_join_group(Call call) {
   if (!request) co_return close_reply(request.error().text);
   groups::JoinAnswer answer;
   wire::JoinGroupResponse response;
+  response.protocol_name = std::nullopt;
   if (!allowed(call, security::Operation::read, security::ResourceType::group, request->group_id)) {
     response.error_code = ErrorCode::group_authorization_failed;
     if (call.ctx.api_version < nullable_protocol_version) response.protocol_name = "";

@@ -252,6 +252,7 @@ Task<OffsetAnswer> Coordinator::offsets(std::string group, OffsetQuestion questi
 }
 
 Task<ListAnswer> Coordinator::remove_offsets(std::string group, std::vector<TopicIndex> offsets) {
+  if (group.empty()) co_return ListAnswer{.error = Errc::invalid_group_id};
   co_return co_await at_home<ListAnswer>(std::move(group),
                                          [offsets = std::move(offsets)](Partition& partition, std::string id) mutable {
                                            return partition.remove_offsets(std::move(id), std::move(offsets));

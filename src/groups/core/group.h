@@ -75,6 +75,7 @@ struct Group {
   std::map<std::string, std::size_t> protocol_counts;
   std::size_t awaiting_join_count = 0;
   std::uint64_t next_joined = 1;
+  bool was_stored = false;        ///< some record of it has been in the log: the retention check removes it, not a whim
   bool new_member_added = false;  ///< since the initial delay was last extended
 
   std::optional<base::MonoTime> join_deadline;

@@ -205,6 +205,7 @@ void Machine::on(const Written& event) {
   PendingWrite write = std::move(at->second);
   g_.writes.erase(at);
   const bool stored = event.error == Errc::none;
+  g_.was_stored = g_.was_stored || stored;
   switch (write.kind) {
     case PendingWrite::Kind::commit:
     case PendingWrite::Kind::offsets_removed: {

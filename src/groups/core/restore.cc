@@ -34,6 +34,7 @@ Restored restore_group(const std::string& id, const StoredGroup& stored, const L
   Restored restored;
   Group& group = restored.group;
   group.id = id;
+  group.was_stored = true;
   if (!stored.metadata) return restored;  // a simple group: only offsets
   auto read = read_group_value(stored.metadata->view());
   ENSURE(read.has_value(), "a group's record was applied and cannot be read: {}", read ? "" : read.error().text);
@@ -76,9 +77,9 @@ void Machine::restored() {
 }
 
 bool forgettable(const Group& group, const StoredGroup* stored) {
-  const bool idle = group.state == State::dead || (group.state == State::empty && group.pending_joins.empty());
-  return idle && group.writes.empty() && (stored == nullptr || stored->empty()) &&
-         (group.state == State::dead || group.generation == 0);
+  if (!group.writes.empty() || (stored != nullptr && !stored->empty())) return false;
+  if (group.state == State::dead) return true;
+  return group.state == State::empty && group.pending_joins.empty() && !group.was_stored && group.generation == 0;
 }
 
 }  // namespace weir::groups

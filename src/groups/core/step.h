@@ -27,7 +27,7 @@ struct Restored {
 /// The group's record with these assignments, by member id.
 [[nodiscard]] Record group_record(const Group& group, const std::map<std::string, bytes::Buffer>& assignments);
 
-/// Nothing is left of it and nobody is in it: it may be forgotten without a record.
+/// It was removed, or came to nothing before anything was stored: it may be forgotten without a record.
 [[nodiscard]] bool forgettable(const Group& group, const StoredGroup* stored);
 
 }  // namespace weir::groups

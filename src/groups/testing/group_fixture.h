@@ -54,9 +54,8 @@ struct Subject {
     writes.erase(writes.begin());
     for (const Record& record : write.records) {
       if (error != Errc::none) continue;
-      auto applied =
-          stored.apply(record.key.view(), record.value ? std::optional(record.value->view()) : std::nullopt,
-                       {.offset = model::Offset(log_end++), .transaction = std::nullopt});
+      auto applied = stored.apply(record.key.view(), record.value ? std::optional(record.value->view()) : std::nullopt,
+                                  {.offset = model::Offset(log_end++), .transaction = std::nullopt});
       ASSERT_TRUE(applied) << applied.error().text;
     }
     on(Written{.write = write.id, .error = error});
