@@ -35,7 +35,8 @@ def rust():
     return [str(built / "rust/debug/session")], {}
 
 
-@pytest.mark.parametrize(("family", "session"), [(go, "data"), (rust, "data")], ids=lambda value: value if isinstance(value, str) else value.__name__)
+@pytest.mark.parametrize("session", ["data", "group"])
+@pytest.mark.parametrize("family", [go, javascript, rust])
 def test_a_session_of(family, session, tmp_path):
     command, environment = family()
     with broker(tmp_path, group__initial__rebalance__delay__ms="0", node__id="1") as one:

@@ -385,7 +385,7 @@ def create_topics_bad(s):
     create(s, "assignment to nobody", name=s.name("a3"), num_partitions=-1, replication_factor=-1, assignments=[{"partition_index": 0, "broker_ids": []}])
     create(s, "assignment to a stranger", name=s.name("a4"), num_partitions=-1, replication_factor=-1, assignments=[{"partition_index": 0, "broker_ids": [77]}])
     create(s, "assignment twice", name=s.name("a5"), num_partitions=-1, replication_factor=-1, assignments=[{"partition_index": 0, "broker_ids": [1, 1]}])
-    create(s, "internal", name="__consumer_offsets")
+    create(s, "internal", validate=True, name="__consumer_offsets_of_no_one")
     topic = {"name": s.name("twice"), "num_partitions": 1, "replication_factor": 1}
     s.call("CreateTopics", {"topics": [topic, topic], "timeout_ms": 20000}, label="twice in one")
     s.call("CreateTopics", {"topics": [], "timeout_ms": 20000}, label="nothing")
