@@ -50,8 +50,7 @@ ErrorCode group_error(groups::Errc errc) {
   switch (errc) {
     case Errc::none: return ErrorCode::none;
     case Errc::loading: return ErrorCode::coordinator_load_in_progress;
-    case Errc::not_coordinator:
-    case Errc::cancelled: return ErrorCode::not_coordinator;
+    case Errc::not_coordinator: return ErrorCode::not_coordinator;
     case Errc::unavailable: return ErrorCode::coordinator_not_available;
     case Errc::too_large: return ErrorCode::unknown_server_error;
     case Errc::invalid_group_id: return ErrorCode::invalid_group_id;

@@ -17,7 +17,7 @@ Options options_from(const config::Settings& settings) {
   options.limits.session_timeout_max_ms = static_cast<std::int32_t>(settings.integer("group.max.session.timeout.ms"));
   options.limits.initial_rebalance_delay_ms = static_cast<std::int32_t>(settings.integer("group.initial.rebalance.delay.ms"));
   options.limits.size_max = static_cast<std::size_t>(settings.integer("group.max.size"));
-  options.limits.metadata_bytes_max = static_cast<std::size_t>(settings.integer("offset.metadata.max.bytes"));
+  options.limits.metadata_length_max = static_cast<std::size_t>(settings.integer("offset.metadata.max.bytes"));
   options.limits.offsets_retention_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::minutes(settings.integer("offsets.retention.minutes")))
           .count();

@@ -2,7 +2,8 @@
 // Why:        a group lives where its partition of `__consumer_offsets` lives; callers need not know where that is.
 // Place:      L6; one per broker, made by app once the log is open; calls log and meta's topic view.
 // Contract:   calls come from any shard, run on the group's, and complete on the caller's reactor. A commit is answered after its
-//             records are durable (P1). `closing` (may be null) ends the wait of the request for an answer, not its effect.
+//             records are durable (P1). A waiting request ends with its rebalance or with stop(), whether its client is still
+//             there or not, as in Kafka.
 // Failure:    Errc (core/types.h); not_coordinator also while the topic of groups does not exist.
 // Limits:     parts.h, core/types.h.
 // Tests:      groups/coordinator_test.cc

@@ -247,7 +247,7 @@ TEST(Machine, CommitsAreJudgedByGenerationAndState) {
 TEST(Machine, LongNotesAreRefusedAlone) {
   Subject s;
   Commit event{.ticket = s.next++};
-  for (const std::size_t length : {std::size_t{1}, s.limits.metadata_bytes_max + 1}) {
+  for (const std::size_t length : {std::size_t{1}, s.limits.metadata_length_max + 1}) {
     event.items.push_back({.at = {.topic = "t", .partition = model::PartitionIndex(static_cast<std::int32_t>(length))},
                            .offset = model::Offset(1),
                            .metadata = std::string(length, 'x')});

@@ -6,6 +6,19 @@
 #include "groups/core/records.h"
 
 namespace weir::groups {
+namespace {
+
+// The length of a string as Kafka counts it: in UTF-16 units.
+std::size_t java_length(std::string_view text) {
+  std::size_t units = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    units += (byte & 0xC0U) == 0x80U ? 0 : (byte >= 0xF0U ? 2 : 1);
+  }
+  return units;
+}
+
+}  // namespace
 
 Errc Machine::check_commit(const Commit& event) const {
   if (g_.state == State::dead) return rule(Request::commit, State::dead).error;
@@ -27,7 +40,7 @@ void Machine::on(const Commit& event) {
   PendingWrite pending{.kind = PendingWrite::Kind::commit, .ticket = event.ticket};
   std::vector<Record> records;
   for (const Commit::Item& item : event.items) {
-    if (item.metadata.size() > limits_.metadata_bytes_max) {
+    if (java_length(item.metadata) > limits_.metadata_length_max) {
       pending.partitions.push_back(Errc::offset_metadata_too_large);
       continue;
     }

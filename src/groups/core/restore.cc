@@ -47,6 +47,7 @@ Restored restore_group(const std::string& id, const StoredGroup& stored, const L
   group.previous = group.state;
   group.state_since = value.current_state_timestamp;
   for (const auto& in : value.members) {
+    if (group.members.contains(std::string(in.member_id))) continue;  // no broker writes that
     Member member;
     member.id = std::string(in.member_id);
     if (in.group_instance_id) member.instance_id = std::string(*in.group_instance_id);

@@ -1,8 +1,9 @@
 // Records of the topic of groups: their bytes, and the state they make.
-#include "groups/core/records.h"
 #include "groups/core/stored.h"
 
 #include <gtest/gtest.h>
+
+#include "groups/core/records.h"
 
 namespace weir::groups {
 namespace {
@@ -33,9 +34,7 @@ class Stored : public ::testing::Test {
   std::vector<Record> live(const StoredState& of, std::size_t bytes_max = 1) {
     std::vector<Record> records;
     std::string cursor;
-    do {
-      cursor = of.checkpoint(cursor, bytes_max, records);
-    } while (!cursor.empty());
+    do { cursor = of.checkpoint(cursor, bytes_max, records); } while (!cursor.empty());
     return records;
   }
   StoredState state;
@@ -44,12 +43,28 @@ class Stored : public ::testing::Test {
 
 // As Kafka writes them: key type 1, then group, topic, partition; value version 3.
 TEST_F(Stored, RecordsAreKafkas) {
-  EXPECT_EQ(hex(offset_key("g", at("t", 2))), "0001" "000167" "000174" "00000002");
-  EXPECT_EQ(hex(group_key("g")), "0002" "000167");
-  EXPECT_EQ(hex(offset_value(offset(5))), "0003" "0000000000000005" "ffffffff" "00016e" "0000000000000007");
+  EXPECT_EQ(hex(offset_key("g", at("t", 2))),
+            "0001"
+            "000167"
+            "000174"
+            "00000002");
+  EXPECT_EQ(hex(group_key("g")),
+            "0002"
+            "000167");
+  EXPECT_EQ(hex(offset_value(offset(5))),
+            "0003"
+            "0000000000000005"
+            "ffffffff"
+            "00016e"
+            "0000000000000007");
   StoredOffset with_expiry = offset(5);
   with_expiry.expire_ms = 9;
-  EXPECT_EQ(hex(offset_value(with_expiry)), "0001" "0000000000000005" "00016e" "0000000000000007" "0000000000000009");
+  EXPECT_EQ(hex(offset_value(with_expiry)),
+            "0001"
+            "0000000000000005"
+            "00016e"
+            "0000000000000007"
+            "0000000000000009");
   EXPECT_EQ(read_offset_value(offset_value(with_expiry).view()), with_expiry);
 }
 
@@ -90,7 +105,8 @@ TEST_F(Stored, ACheckpointIsTheWholeState) {
   value.generation = 3;
   apply({.key = group_key("g1"), .value = group_value(value)});
   // A kind of record that this version does not know: kept, and given back.
-  apply({.key = bytes::Buffer::copy_of(std::string_view("\0\x63key", 5)), .value = bytes::Buffer::copy_of(std::string_view("v"))});
+  apply({.key = bytes::Buffer::copy_of(std::string_view("\0\x63key", 5)),
+         .value = bytes::Buffer::copy_of(std::string_view("v"))});
   std::uint64_t bytes = 0;
   StoredState copy;
   std::int64_t at_offset = 0;

@@ -145,7 +145,6 @@ std::string_view to_string(Errc errc) {
     case Errc::subscribed_to_topic: return "group_subscribed_to_topic";
     case Errc::offset_metadata_too_large: return "offset_metadata_too_large";
     case Errc::unstable_offset: return "unstable_offset_commit";
-    case Errc::cancelled: return "cancelled";
   }
   return "?";
 }

@@ -61,8 +61,7 @@ TEST(Transitions, EveryRowOfTheTableIsReached) {
   const std::vector<Way> all = ways();
   for (const Transition& row : transitions()) {
     SCOPED_TRACE(std::string(to_string(row.from)) + ", because " + std::string(to_string(row.cause)));
-    const auto way =
-        std::ranges::find_if(all, [&](const Way& one) { return one.from == row.from && one.cause == row.cause; });
+    const auto way = std::ranges::find_if(all, [&](const Way& one) { return one.from == row.from && one.cause == row.cause; });
     ASSERT_NE(way, all.end()) << "the test has no way to this row";
     Subject subject;
     subject.make(row.from);

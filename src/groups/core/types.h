@@ -45,7 +45,6 @@ enum class Errc : std::uint8_t {
   subscribed_to_topic,
   offset_metadata_too_large,
   unstable_offset,
-  cancelled,  ///< the waiting client is gone
 };
 std::string_view to_string(Errc errc);
 
@@ -60,7 +59,7 @@ struct Limits {
   std::int32_t session_timeout_max_ms = 1800000;   ///< group.max.session.timeout.ms
   std::int32_t initial_rebalance_delay_ms = 3000;  ///< group.initial.rebalance.delay.ms
   std::size_t size_max = 2147483647;               ///< group.max.size
-  std::size_t metadata_bytes_max = 4096;           ///< offset.metadata.max.bytes
+  std::size_t metadata_length_max = 4096;          ///< offset.metadata.max.bytes
   std::int64_t offsets_retention_ms = 604800000;   ///< offsets.retention.minutes
 };
 
