@@ -78,12 +78,13 @@ Task<bool> SimConsumer::list(Position& position, std::int64_t timestamp, Offset*
   wire::ListOffsetsRequest request;
   request.replica_id = model::NodeId(-1);
   request.timeout_ms = 20'000;
+  request.isolation_level = options_.read_committed ? 1 : 0;
   request.topics.emplace_back();
   request.topics[0].name = position.topic->name;
   request.topics[0].partitions.emplace_back();
   request.topics[0].partitions[0].partition_index = model::PartitionIndex(position.index);
   request.topics[0].partitions[0].timestamp = timestamp;
-  const auto version = static_cast<std::int16_t>(rng_.between(1, 9));
+  const auto version = static_cast<std::int16_t>(rng_.between(options_.read_committed ? 2 : 1, 9));
   auto answer = co_await connection_->call<wire::ListOffsetsRequest, wire::ListOffsetsResponse>(
       std::move(request), version, runtime_.shards[0]->now() + call_patience);
   if (!answer) {
@@ -100,7 +101,11 @@ Task<bool> SimConsumer::list(Position& position, std::int64_t timestamp, Offset*
   *offset = found.offset;
   // A topic of this name may have been re-created: its offsets are another's.
   if (position.topic->deleted) co_return false;
-  if (timestamp == latest_timestamp) workload_.history.listed_latest(partition, before, found.offset);
+  if (timestamp == latest_timestamp && options_.read_committed) {
+    workload_.history.listed_stable(partition, before, found.offset);
+  } else if (timestamp == latest_timestamp) {
+    workload_.history.listed_latest(partition, before, found.offset);
+  }
   if (timestamp == earliest_timestamp) workload_.history.listed_earliest(partition, before, found.offset);
   co_return true;
 }
@@ -118,6 +123,7 @@ Task<void> SimConsumer::reset_positions() {
 
 wire::FetchRequest SimConsumer::build_request(bool full) {
   wire::FetchRequest request;
+  request.isolation_level = options_.read_committed ? 1 : 0;
   request.max_wait_ms = static_cast<std::int32_t>(rng_.below(static_cast<std::uint64_t>(options_.max_wait_ms) + 1));
   request.min_bytes = static_cast<std::int32_t>(rng_.percent(80) ? 1 : rng_.between(1, 5'000));
   request.max_bytes = static_cast<std::int32_t>(rng_.percent(20) ? rng_.between(1, 5'000) : 1U << 20U);
@@ -198,6 +204,13 @@ void SimConsumer::take(Position& position, const wire::FetchResponse::Partition&
           history.fetched(partition, position.before,
                           {position.next, records, answer.high_watermark, answer.last_stable_offset,
                            options_.version >= 5 ? answer.log_start_offset : history.known(partition).log_start});
+      if (options_.read_committed) {
+        std::vector<AbortedAnswer> aborted;
+        if (answer.aborted_transactions) {
+          for (const auto& each : *answer.aborted_transactions) aborted.push_back({each.producer_id, each.first_offset});
+        }
+        history.transactions().shown(partition, records, answer.last_stable_offset, aborted);
+      }
       workload_.records_read += static_cast<std::uint64_t>(next - position.next);
       position.next = next;
       return;
@@ -239,7 +252,12 @@ Task<bool> SimConsumer::verify(TopicInfo* topic, std::int32_t index, base::MonoT
     }
     if (have_start && !have_end) have_end = co_await list(position, latest_timestamp, &end);
     if (have_start && have_end && position.next >= end) {
-      workload_.history.finish(Workload::partition_of(*topic, index), start, end);
+      const model::TopicPartition partition = Workload::partition_of(*topic, index);
+      if (options_.read_committed) {
+        workload_.history.transactions().finish(partition, start, end);
+      } else {
+        workload_.history.finish(partition, start, end);
+      }
       co_return true;
     }
     if (position.reset) {  // retention passed us

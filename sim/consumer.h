@@ -20,6 +20,7 @@ struct ConsumerOptions {
   bool sessions = false;           ///< incremental fetches (version 7 and above)
   std::uint32_t jump_percent = 2;  ///< per fetch and partition: go back to an earlier offset
   std::int32_t max_wait_ms = 500;
+  bool read_committed = false;
   base::Duration pause_tail = std::chrono::milliseconds(400);
 };
 

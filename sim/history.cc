@@ -229,8 +229,29 @@ void History::check_session_order(Partition& p, const ProducedBatch& batch, mode
   }
 }
 
-void History::observe(Partition& p, bytes::Bytes bytes, const model::BatchHeader& header) {
+BatchNumber History::number_of(const model::TopicPartition& partition, bytes::Bytes batch) const {
+  const Partition& p = part(partition);
+  const auto found = p.by_identity.find(identity(batch));
+  return found == p.by_identity.end() ? 0 : found->second;
+}
+
+void History::observe_marker(const model::TopicPartition& partition, bytes::Bytes bytes, const model::BatchHeader& header) {
+  Partition& p = part(partition);
+  const auto [place, fresh] =
+      p.seen.emplace(header.base_offset.value(), Seen{0, header.next_offset(), header.leader_epoch, header.max_timestamp});
+  if (fresh) {
+    transactions_.marker_seen(partition, bytes, header);
+  } else if (place->second.number != 0 || place->second.epoch != header.leader_epoch) {
+    violation(fmt::format("{}: offset {} showed batch {} of epoch {}, now a marker of epoch {}", p.name,
+                          header.base_offset.value(), place->second.number, place->second.epoch.value(),
+                          header.leader_epoch.value()));
+  }
+}
+
+void History::observe(const model::TopicPartition& partition, bytes::Bytes bytes, const model::BatchHeader& header) {
   ++observed_batches_;
+  if (header.is_control()) return observe_marker(partition, bytes, header);
+  Partition& p = part(partition);
   const std::int64_t base = header.base_offset.value();
   const auto identified = p.by_identity.find(identity(bytes));
   if (identified == p.by_identity.end()) {
@@ -263,8 +284,11 @@ void History::observe(Partition& p, bytes::Bytes bytes, const model::BatchHeader
   }
   if (p.rules.log_append_time) {
     const auto next = std::next(place);
-    const bool back = (place != p.seen.begin() && std::prev(place)->second.max_timestamp > header.max_timestamp) ||
-                      (next != p.seen.end() && next->second.max_timestamp < header.max_timestamp);
+    // A marker carries its coordinator's time.
+    const auto judged = [](const Seen& neighbour) { return neighbour.number != 0; };
+    const bool back = (place != p.seen.begin() && judged(std::prev(place)->second) &&
+                       std::prev(place)->second.max_timestamp > header.max_timestamp) ||
+                      (next != p.seen.end() && judged(next->second) && next->second.max_timestamp < header.max_timestamp);
     if (back) violation(fmt::format("{}: LogAppendTime goes back at offset {}", p.name, base));
   }
   batch.seen_at.insert(base);
@@ -300,6 +324,7 @@ model::Offset History::fetched(const model::TopicPartition& partition, const Kno
                           answer.last_stable_offset.value(), answer.high_watermark.value()));
   }
   listed_earliest(partition, before, answer.log_start);
+  if (answer.last_stable_offset.value() >= 0) listed_stable(partition, before, answer.last_stable_offset);
   p.known.high_watermark = std::max(p.known.high_watermark, answer.high_watermark);
 
   model::Offset next = answer.fetch_offset;
@@ -325,7 +350,7 @@ model::Offset History::fetched(const model::TopicPartition& partition, const Kno
       violation(fmt::format("{}: the batch [{}, {}) was served above the high watermark {}", p.name,
                             checked->base_offset.value(), checked->next_offset().value(), answer.high_watermark.value()));
     }
-    observe(p, rest.first(checked->size_bytes()), *checked);
+    observe(partition, rest.first(checked->size_bytes()), *checked);
     next = checked->next_offset();
     rest = rest.subspan(checked->size_bytes());
     first = false;
@@ -350,6 +375,13 @@ void History::listed_latest(const model::TopicPartition& partition, const Known&
                           std::max(before.high_watermark, before.acked_end).value()));
   }
   p.known.high_watermark = std::max(p.known.high_watermark, latest);
+}
+
+void History::listed_stable(const model::TopicPartition& partition, const Known& before, model::Offset last_stable) {
+  Partition& p = part(partition);
+  if (p.deleted) return;
+  transactions_.stable(partition, before.last_stable, last_stable, p.known.log_start);
+  p.known.last_stable = std::max(p.known.last_stable, last_stable);
 }
 
 void History::listed_earliest(const model::TopicPartition& partition, const Known& before, model::Offset earliest) {

@@ -21,11 +21,10 @@
 #include "bytes/buffer.h"
 #include "model/ids.h"
 #include "model/record_batch.h"
+#include "sim/transactions.h"
 #include "sim/world.h"
 
 namespace weir::sim {
-
-using BatchNumber = std::uint64_t;
 
 struct PartitionRules {
   bool log_append_time = false;
@@ -49,6 +48,9 @@ struct ProducedBatch {
 class History {
  public:
   explicit History(World& world) : world_(world) {}
+  History(const History&) = delete;
+  History& operator=(const History&) = delete;
+  [[nodiscard]] TransactionHistory& transactions() { return transactions_; }
 
   void add_partition(const model::TopicPartition& partition, std::string name, PartitionRules rules);
   /// From now on the partition may be gone: errors about it are no violation.
@@ -73,6 +75,7 @@ class History {
     model::Offset high_watermark{0};
     model::Offset acked_end{0};
     model::Offset log_start{0};
+    model::Offset last_stable{0};
   };
   [[nodiscard]] Known known(const model::TopicPartition& partition) const;
   struct FetchAnswer {
@@ -86,6 +89,8 @@ class History {
   model::Offset fetched(const model::TopicPartition& partition, const Known& before, const FetchAnswer& answer);
   void offset_out_of_range(const model::TopicPartition& partition, const Known& before, model::Offset fetch_offset);
   void listed_latest(const model::TopicPartition& partition, const Known& before, model::Offset latest);
+  /// Asked with read_committed.
+  void listed_stable(const model::TopicPartition& partition, const Known& before, model::Offset last_stable);
   void listed_earliest(const model::TopicPartition& partition, const Known& before, model::Offset earliest);
 
   // --- the end ---
@@ -101,10 +106,12 @@ class History {
   [[nodiscard]] std::vector<model::TopicPartition> partitions() const;
   [[nodiscard]] std::string name_of(const model::TopicPartition& partition) const;
   [[nodiscard]] bool deleted(const model::TopicPartition& partition) const;
+  /// Of the batch with these bytes; 0: nobody produced it.
+  [[nodiscard]] BatchNumber number_of(const model::TopicPartition& partition, bytes::Bytes batch) const;
 
  private:
   struct Seen {
-    BatchNumber number = 0;
+    BatchNumber number = 0;  ///< 0: a marker
     model::Offset end;
     model::LeaderEpoch epoch;
     base::WallMs max_timestamp = -1;
@@ -123,7 +130,8 @@ class History {
   };
   Partition& part(const model::TopicPartition& partition);
   [[nodiscard]] const Partition& part(const model::TopicPartition& partition) const;
-  void observe(Partition& p, bytes::Bytes batch, const model::BatchHeader& header);
+  void observe(const model::TopicPartition& partition, bytes::Bytes batch, const model::BatchHeader& header);
+  void observe_marker(const model::TopicPartition& partition, bytes::Bytes batch, const model::BatchHeader& header);
   void check_place(Partition& p, const ProducedBatch& batch, model::Offset base, model::Offset end, std::string_view how);
   void check_session_order(Partition& p, const ProducedBatch& batch, model::Offset base);
   [[nodiscard]] static std::uint64_t identity(bytes::Bytes batch);
@@ -131,6 +139,7 @@ class History {
   [[nodiscard]] bool expired(const Partition& p, base::WallMs max_timestamp) const;
 
   World& world_;
+  TransactionHistory transactions_{*this};
   std::map<model::TopicPartition, Partition> partitions_;
   std::vector<ProducedBatch> batches_;  ///< index = number - 1
   std::vector<std::string> violations_;

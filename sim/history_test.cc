@@ -51,9 +51,8 @@ class HistoryTest : public ::testing::Test {
                std::int64_t log_start = 0) {
     std::string all;
     for (const bytes::Buffer& batch : batches) all += batch.text();
-    return history.fetched(
-        tp, history.known(tp),
-        {Offset(from), bytes::as_bytes(all), Offset(high_watermark), Offset(high_watermark), Offset(log_start)});
+    return history.fetched(tp, history.known(tp),
+                           {Offset(from), bytes::as_bytes(all), Offset(high_watermark), Offset(-1), Offset(log_start)});
   }
   void expect_violation(const char* text) { EXPECT_THAT(history.violations(), ElementsAre(HasSubstr(text))); }
   World world{1};

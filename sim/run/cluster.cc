@@ -7,6 +7,7 @@
 
 #include "app/broker.h"
 #include "base/ensure.h"
+#include "runtime/scope.h"
 
 namespace weir::sim {
 
@@ -93,7 +94,12 @@ Task<void> Cluster::run_broker(runtime::Runtime* doors) {
     runtime::Event stop;
     stop_event_ = &stop;
     ready_ = true;
+    bool stopping = false;
+    runtime::Scope writers;
+    for (const auto& writer : transactions) writers.spawn("transactions", writer->run(&broker->log(), &stopping));
     while (!stop.is_set()) (void)co_await stop.wait();
+    stopping = true;
+    co_await writers.join();
     ready_ = false;
     stop_event_ = nullptr;
     uploaded_everything_ = co_await broker->stop(no_progress);

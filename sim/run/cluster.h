@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/broker_config.h"
 #include "sim/disk.h"
@@ -13,6 +14,7 @@
 #include "sim/network.h"
 #include "sim/process.h"
 #include "sim/run/plan.h"
+#include "sim/run/transactions.h"
 #include "sim/store.h"
 #include "sim/world.h"
 
@@ -40,6 +42,7 @@ class Cluster {
   Process broker_process;
   Bucket bucket;
   KeyspaceState keyspace;
+  std::vector<std::unique_ptr<TransactionWriter>> transactions;  ///< they work in the broker's process, over all its runs
 
  private:
   runtime::Task<void> run_broker(runtime::Runtime* doors);

@@ -28,6 +28,9 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.consumers = rng.between(1, 3);
   plan.topics_come_and_go = rng.percent(40);
   plan.rest_long = rng.percent(6);
+  // Drawn last, so that older plans keep their other draws.
+  plan.transactional_producers = rng.percent(70) ? rng.between(1, 3) : 0;
+  if (plan.transactional_producers > 0) plan.committed_consumers = rng.between(1, plan.consumers);
   return plan;
 }
 
@@ -38,10 +41,11 @@ std::string Plan::describe() const {
       "store_errors",   "store_lies",        "keyspace_outage", "keyspace_lies", "bit_rot",   "seal_session"};
   static_assert(std::size(names) == action_count);
   std::string text = fmt::format(
-      "shards {}, WAL {} x {} KiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}, consumers {}{}{}; faults:",
+      "shards {}, WAL {} x {} KiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}+{} transactional, consumers {} ({} "
+      "read committed){}{}; faults:",
       shard_count, wal_bytes / wal_segment_bytes, wal_segment_bytes >> 10U, cache_bytes >> 20U, upload_bytes >> 10U,
-      upload_age_ms, idempotent_producers, plain_producers, acks_zero_producer ? "+acks=0" : "", consumers,
-      topics_come_and_go ? ", topics come and go" : "", rest_long ? ", long rest" : "");
+      upload_age_ms, idempotent_producers, plain_producers, acks_zero_producer ? "+acks=0" : "", transactional_producers,
+      consumers, committed_consumers, topics_come_and_go ? ", topics come and go" : "", rest_long ? ", long rest" : "");
   bool any = false;
   for (std::size_t i = 0; i < action_count; ++i) {
     if (weights[i] == 0) continue;

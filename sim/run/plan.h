@@ -60,6 +60,8 @@ struct Plan {
   std::size_t plain_producers = 1;
   bool acks_zero_producer = false;
   std::size_t consumers = 2;
+  std::size_t transactional_producers = 0;
+  std::size_t committed_consumers = 0;  ///< of the consumers, those that read committed
   bool topics_come_and_go = false;
   bool rest_long = false;  ///< hours of virtual time at the end, for what lands very late
 

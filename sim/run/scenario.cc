@@ -67,7 +67,11 @@ class Scenario {
         clients_(cluster_.client_host, {.name = "clients", .shard_count = 1, .may_crash = false}),
         nemesis_(cluster_, workload_, plan),
         admin_(workload_),
-        rng_(world_.rng("scenario")) {}
+        rng_(world_.rng("scenario")) {
+    for (std::size_t i = 0; i < plan.transactional_producers; ++i) {
+      cluster_.transactions.push_back(std::make_unique<TransactionWriter>(workload_, i));
+    }
+  }
 
   Verdict run();
 
@@ -87,7 +91,7 @@ class Scenario {
   bool run_client(Start start, base::Duration patience);
   Task<void> run_producer(std::unique_ptr<SimProducer> producer);
   Task<void> run_consumer(std::unique_ptr<SimConsumer> consumer);
-  Task<void> verify_all(runtime::Runtime* doors, std::uint64_t* failed);
+  Task<void> verify_all(runtime::Runtime* doors, bool read_committed, std::uint64_t* failed);
   Task<void> probe_all(runtime::Runtime* doors);
   bool run_until(const std::function<bool()>& condition, base::Duration patience);
   [[nodiscard]] bool hopeless() const { return !workload_.history.violations().empty(); }
@@ -157,7 +161,8 @@ void Scenario::start_clients() {
   for (std::size_t i = 0; i < plan_.consumers; ++i) {
     ConsumerOptions options{.name = fmt::format("consumer-{}", i),
                             .version = static_cast<std::int16_t>(rng_.between(4, 17)),
-                            .sessions = rng_.percent(60)};
+                            .sessions = rng_.percent(60),
+                            .read_committed = i < plan_.committed_consumers};
     reactor.deliver(
         [this, &doors, options] { detach(run_consumer(std::make_unique<SimConsumer>(workload_, doors, options))); });
   }
@@ -204,15 +209,33 @@ void Scenario::heal() {
   if (!run_until([this] { return producers_running_ == 0; }, producers_patience)) {
     workload_.history.violation(fmt::format("{} producers still wait after all faults have ended", producers_running_));
   }
+  for (const auto& writer : cluster_.transactions) writer->wind_up();
+  const auto all_ended = [this] {
+    return std::ranges::all_of(cluster_.transactions, [](const auto& w) { return w->ended(); });
+  };
+  if (!run_until(all_ended, producers_patience) && !hopeless()) {
+    workload_.history.violation("a transaction cannot be ended after all faults have ended");
+  }
   run_until([this] { return admin_.ended(); }, minutes(5));
 }
 
-Task<void> Scenario::verify_all(runtime::Runtime* doors, std::uint64_t* failed) {
+Task<void> Scenario::verify_all(runtime::Runtime* doors, bool read_committed, std::uint64_t* failed) {
   const base::MonoTime deadline = world_.now() + verify_patience;
-  SimConsumer reader(workload_, *doors, {.name = "verifier", .version = 13, .jump_percent = 0, .max_wait_ms = 100});
+  SimConsumer reader(
+      workload_, *doors,
+      {.name = "verifier", .version = 13, .jump_percent = 0, .max_wait_ms = 100, .read_committed = read_committed});
   for (TopicInfo* topic : workload_.live_topics()) {
     for (std::int32_t index = 0; index < topic->partition_count; ++index) {
-      if (co_await reader.verify(topic, index, deadline)) continue;
+      const History::Known before = workload_.history.known(Workload::partition_of(*topic, index));
+      if (co_await reader.verify(topic, index, deadline)) {
+        // Nothing is open any more.
+        const model::Offset stable = workload_.history.known(Workload::partition_of(*topic, index)).last_stable;
+        if (!read_committed || topic->deleted || stable >= before.high_watermark) continue;
+        workload_.history.violation(
+            fmt::format("{}-{}: every transaction has ended, but the last stable offset stays at {} of {}", topic->name, index,
+                        stable.value(), before.high_watermark.value()));
+        continue;
+      }
       ++*failed;
       workload_.history.violation(
           fmt::format("{}-{} cannot be read whole: {}", topic->name, index, to_string(reader.last_error())));
@@ -238,7 +261,10 @@ bool Scenario::run_client(Start start, base::Duration patience) {
 void Scenario::verify_everything(const char* when) {
   std::uint64_t failed = 0;
   runtime::Runtime& doors = clients_.current()->runtime();
-  const bool ended = run_client([&] { return verify_all(&doors, &failed); }, verify_patience + minutes(2));
+  bool ended = run_client([&] { return verify_all(&doors, false, &failed); }, verify_patience + minutes(2));
+  if (ended && !hopeless()) {
+    ended = run_client([&] { return verify_all(&doors, true, &failed); }, verify_patience + minutes(2));
+  }
   if (!ended || failed > 0) workload_.history.violation(fmt::format("{}: {} partitions could not be read whole", when, failed));
 }
 
@@ -349,6 +375,9 @@ Verdict Scenario::run() {
   verdict.acked_records = workload_.history.acked_records();
   verdict.observed_batches = workload_.history.observed_batches();
   verdict.fetches = workload_.fetches;
+  verdict.committed_transactions = workload_.history.transactions().committed_count();
+  verdict.aborted_transactions = workload_.history.transactions().aborted_count();
+  verdict.hidden_batches = workload_.history.transactions().hidden_count();
   verdict.starts = cluster_.broker_process.starts();
   verdict.virtual_seconds = std::chrono::duration<double>(world_.now() - world_start).count();
   verdict.faults = world_.faults();

@@ -24,6 +24,9 @@ struct Verdict {
   std::uint64_t acked_records = 0;
   std::uint64_t observed_batches = 0;
   std::uint64_t fetches = 0;
+  std::uint64_t committed_transactions = 0;
+  std::uint64_t aborted_transactions = 0;
+  std::uint64_t hidden_batches = 0;  ///< of aborted transactions, as read_committed consumers were told
   std::uint64_t starts = 0;
   double virtual_seconds = 0;
   FaultTable faults;

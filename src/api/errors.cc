@@ -24,6 +24,7 @@ ErrorCode produce_error(log::Errc errc) {
     case Errc::duplicate_sequence: return ErrorCode::duplicate_sequence_number;
     case Errc::invalid_producer_epoch: return ErrorCode::invalid_producer_epoch;
     case Errc::invalid_txn_state: return ErrorCode::invalid_txn_state;
+    case Errc::coordinator_fenced: return ErrorCode::transaction_coordinator_fenced;
     case Errc::offset_out_of_range: return ErrorCode::offset_out_of_range;
     case Errc::store_unavailable: return ErrorCode::not_enough_replicas;
   }

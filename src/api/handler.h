@@ -107,5 +107,8 @@ runtime::Task<Reply> handle_offset_delete(Call call);
 runtime::Task<Reply> handle_describe_groups(Call call);
 runtime::Task<Reply> handle_list_groups(Call call);
 runtime::Task<Reply> handle_delete_groups(Call call);
+runtime::Task<Reply> handle_delete_records(Call call);
+runtime::Task<Reply> handle_offset_for_leader_epoch(Call call);
+runtime::Task<Reply> handle_describe_producers(Call call);
 
 }  // namespace weir::api

@@ -29,7 +29,13 @@ struct Item {
 
 Item refuse(ErrorCode error, std::string message) { return {.error = error, .message = std::move(message), .request = {}}; }
 
-Item prepare(const Call& call, const Request& request, const Request::Topic& topic, const Request::Partition& partition,
+bool is_transactional(const wire::Records& records) {
+  if (records.is_null()) return false;
+  const auto header = model::peek_batch_header(records.view());
+  return header && header->magic == model::batch_magic_v2 && header->is_transactional();
+}
+
+Item prepare(const Call& call, const Request::Topic& topic, const Request::Partition& partition,
              const meta::TopicEntryPtr& entry, base::MonoTime deadline) {
   const std::int16_t version = call.ctx.api_version;
   // Ids are no secret; whether a name exists is one.
@@ -43,13 +49,13 @@ Item prepare(const Call& call, const Request& request, const Request::Topic& top
                   fmt::format("{} has no partition {}.", topic.name, partition.index.value()));
   }
   if (entry->record.internal) return refuse(ErrorCode::invalid_topic_exception, "Clients cannot write to an internal topic.");
-  if (request.transactional_id) { return refuse(ErrorCode::invalid_txn_state, "Transactions are not served by this version."); }
   if (partition.records.is_null() || partition.records.size() == 0) {
     return refuse(ErrorCode::invalid_record, "Produce requests must have a record batch for each partition.");
   }
   const bytes::Bytes records = partition.records.view();
   const auto header = model::peek_batch_header(records);
-  if (header && header->magic == model::batch_magic_v2 && header->is_transactional()) {
+  // Kafka asks the transaction's coordinator whether it is ongoing; here there is none yet that could say yes.
+  if (is_transactional(partition.records)) {
     return refuse(ErrorCode::invalid_txn_state, "Transactions are not served by this version.");
   }
   if (header && version < zstd_version_min && header->magic == model::batch_magic_v2 &&
@@ -60,6 +66,14 @@ Item prepare(const Call& call, const Request& request, const Request::Topic& top
   item.request = {
       .partition = {.topic = entry->record.id, .partition = partition.index}, .records = records, .deadline = deadline};
   return item;
+}
+
+// As Kafka, which looks at this before any partition: who names no transactional id may not write within one.
+bool has_transactional_records(const Request& request) {
+  return std::ranges::any_of(request.topic_data, [](const Request::Topic& topic) {
+    return std::ranges::any_of(topic.partition_data,
+                               [](const Request::Partition& partition) { return is_transactional(partition.records); });
+  });
 }
 
 Task<log::ProduceOutcome> refused() { co_return log::ProduceOutcome{}; }
@@ -99,18 +113,20 @@ runtime::Task<Reply> handle_produce(Call call) {
   const meta::TopicViewPtr view = call.services.topics.current();
   std::uint64_t bytes_in = 0;
   const bool transactional_id_refused =
-      request->transactional_id &&
-      !allowed(call, security::Operation::write, security::ResourceType::transactional_id, *request->transactional_id);
+      request->transactional_id
+          ? !allowed(call, security::Operation::write, security::ResourceType::transactional_id, *request->transactional_id)
+          : has_transactional_records(*request);
+  const auto begin = [&](const Request::Topic& topic, const Request::Partition& partition, const meta::TopicEntryPtr& entry) {
+    if (transactional_id_refused) {
+      return refuse(ErrorCode::transactional_id_authorization_failed, "Transactional id authorization failed.");
+    }
+    if (!acks_valid) return refuse(ErrorCode::invalid_required_acks, "acks must be -1, 0 or 1.");
+    return prepare(call, topic, partition, entry, deadline);
+  };
   for (const Request::Topic& topic : request->topic_data) {
     const meta::TopicEntryPtr entry = call.ctx.api_version >= 13 ? view->by_id(topic.topic_id) : view->by_name(topic.name);
     for (const Request::Partition& partition : topic.partition_data) {
-      if (transactional_id_refused) {
-        items.push_back(refuse(ErrorCode::transactional_id_authorization_failed, "Transactional id authorization failed."));
-      } else if (!acks_valid) {
-        items.push_back(refuse(ErrorCode::invalid_required_acks, "acks must be -1, 0 or 1."));
-      } else {
-        items.push_back(prepare(call, *request, topic, partition, entry, deadline));
-      }
+      items.push_back(begin(topic, partition, entry));
       bytes_in += partition.records.size();
       tasks.push_back(items.back().error == ErrorCode::none ? call.services.log.produce(items.back().request) : refused());
     }

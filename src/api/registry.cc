@@ -32,6 +32,9 @@ constexpr auto entries = std::to_array<Entry>({
     {.key = wire::ApiKey::init_producer_id, .handle = handle_init_producer_id},
     {.key = wire::ApiKey::delete_groups, .handle = handle_delete_groups},
     {.key = wire::ApiKey::offset_delete, .handle = handle_offset_delete},
+    {.key = wire::ApiKey::delete_records, .handle = handle_delete_records},
+    {.key = wire::ApiKey::offset_for_leader_epoch, .handle = handle_offset_for_leader_epoch},
+    {.key = wire::ApiKey::describe_producers, .handle = handle_describe_producers},
 });
 
 const Entry* find_entry(std::int16_t key) {

@@ -13,13 +13,21 @@ ProduceOutcome refused(Errc error, std::string message) { return {.error = error
 Errc errc_of(ProducerVerdict::Kind kind) {
   switch (kind) {
     case ProducerVerdict::Kind::out_of_order_sequence: return Errc::out_of_order_sequence;
-    case ProducerVerdict::Kind::stale_epoch:
-    case ProducerVerdict::Kind::stale_coordinator: return Errc::invalid_producer_epoch;
-    case ProducerVerdict::Kind::wrong_transaction_state: return Errc::invalid_txn_state;
+    case ProducerVerdict::Kind::stale_epoch: return Errc::invalid_producer_epoch;
+    case ProducerVerdict::Kind::stale_coordinator: return Errc::coordinator_fenced;
+    case ProducerVerdict::Kind::wrong_transaction_state:
+    case ProducerVerdict::Kind::unverified: return Errc::invalid_txn_state;
     case ProducerVerdict::Kind::accept:
     case ProducerVerdict::Kind::duplicate: break;
   }
   return Errc::none;
+}
+
+ProducerInput input_of(const Appending& item) {
+  ProducerInput input = producer_input(item.batch.header, item.batch.marker, item.request->coordinator);
+  input.guard = item.request->guard;
+  input.strict_epoch = item.request->strict_epoch;
+  return input;
 }
 
 // CRC32C of the whole stored batch: its own CRC covers all from the attributes on.
@@ -84,8 +92,7 @@ runtime::Task<ProduceOutcome> ShardLog::produce(ProduceRequest request, Validate
 void ShardLog::expect_again(Partition& p, const Appending& item) {
   if (p.phase == Phase::removed || !item.batch.header.has_producer()) return;
   cells_.producers_forgotten.add(p.producer_table().make_room(doors_.options.producers_per_partition_max));
-  p.producers->expect(producer_input(item.batch.header, item.batch.marker, item.request->coordinator),
-                      item.batch.header.max_timestamp);
+  p.producers->expect(input_of(item), item.batch.header.max_timestamp);
 }
 
 runtime::Task<ProduceOutcome> ShardLog::finish(Started started, base::MonoTime deadline) {
@@ -175,9 +182,7 @@ Started ShardLog::append_now(Partition& p, Appending& item) {
 }
 
 std::optional<Started> ShardLog::judge_producer(Partition& p, const Appending& item) {
-  if (!p.producers) return std::nullopt;
-  const ProducerInput input = producer_input(item.batch.header, item.batch.marker, item.request->coordinator);
-  ProducerVerdict verdict = p.producers->check(input);
+  ProducerVerdict verdict = p.producer_table().check(input_of(item));
   if (verdict.kind == ProducerVerdict::Kind::accept) return std::nullopt;
   if (verdict.kind != ProducerVerdict::Kind::duplicate) {
     cells_.refused.add();

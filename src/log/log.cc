@@ -28,6 +28,7 @@ std::string_view to_string(Errc errc) {
     case Errc::duplicate_sequence: return "duplicate_sequence";
     case Errc::invalid_producer_epoch: return "invalid_producer_epoch";
     case Errc::invalid_txn_state: return "invalid_txn_state";
+    case Errc::coordinator_fenced: return "coordinator_fenced";
     case Errc::offset_out_of_range: return "offset_out_of_range";
     case Errc::store_unavailable: return "store_unavailable";
     case Errc::cancelled: return "cancelled";
@@ -87,6 +88,13 @@ class LogImpl final : public Log {
   }
 
   runtime::Task<ProduceOutcome> produce(ProduceRequest request) override;
+  runtime::Task<ProduceOutcome> end_transaction(EndTransaction request) override;
+  runtime::Task<Verification> begin_verification(VerificationRequest request) override {
+    return on_owner(request.partition, [request](ShardLog& shard) { return shard.begin_verification(request); });
+  }
+  runtime::Task<ProducersOutcome> producers(model::TopicPartition partition, base::MonoTime deadline) override {
+    return on_owner(partition, [partition, deadline](ShardLog& shard) { return shard.producers(partition, deadline); });
+  }
   runtime::Task<ReadOutcome> read(ReadRequest request) override {
     return on_owner(request.partition, [request](ShardLog& shard) { return shard.read(request); });
   }
@@ -106,6 +114,10 @@ class LogImpl final : public Log {
   runtime::Task<Errc> raise_log_start(model::TopicPartition partition, model::Offset to) override {
     return on_owner(partition, [partition, to](ShardLog& shard) { return shard.raise_log_start(partition, to); });
   }
+  runtime::Task<Deleted> delete_records(model::TopicPartition partition, model::Offset to, base::MonoTime deadline) override {
+    return on_owner(partition,
+                    [partition, to, deadline](ShardLog& shard) { return shard.delete_records(partition, to, deadline); });
+  }
   runtime::Task<base::Result<std::optional<Location>>> locate(model::TopicPartition partition, model::Offset offset) override {
     return on_owner(partition, [partition, offset](ShardLog& shard) { return shard.locate(partition, offset); });
   }
@@ -115,7 +127,10 @@ class LogImpl final : public Log {
                                             std::shared_ptr<const model::TopicConfig> config, bool loading);
   runtime::Task<base::Result<void>> remove_all(model::TopicId topic);
   runtime::Task<void> release_unknown(std::vector<wal::Place> places, std::vector<model::TopicPartition> gone);
+  using Evidence = std::map<model::TopicPartition, PartitionEvidence>;
   runtime::Task<void> fetch_and_adopt();
+  runtime::Task<void> adopt_all(Evidence partitions, bool again);
+  runtime::Task<void> wait_for_lost(Evidence waiting);
 
   Doors doors_;
   Cells cells_;
@@ -125,7 +140,7 @@ class LogImpl final : public Log {
   // Opening; shard 0.
   std::unique_ptr<runtime::Scope> scope_;
   std::unique_ptr<Opener> opener_;
-  std::map<model::TopicPartition, PartitionEvidence> evidence_;
+  Evidence evidence_;
   runtime::Event opened_;
 };
 
@@ -186,18 +201,46 @@ runtime::Task<void> LogImpl::release_unknown(std::vector<wal::Place> places, std
 }
 
 runtime::Task<void> LogImpl::fetch_and_adopt() {
+  Evidence waiting;
   if (co_await opener_->fetch()) {
     opener_->distribute(evidence_);
-    std::vector<std::vector<PartitionEvidence>> per_shard(shards_.size());
-    for (auto& [id, partition] : evidence_) per_shard[shard_of(id)].push_back(std::move(partition));
-    evidence_.clear();
-    for (std::size_t i = 0; i < shards_.size(); ++i) {
-      co_await on_shard(i, [partitions = std::move(per_shard[i])](ShardLog& shard) mutable {
-        return shard.adopt_all(std::move(partitions));
-      });
+    for (const auto& [id, partition] : evidence_) {
+      if (!partition.unreadable_object.empty()) waiting.emplace(id, partition);
     }
+    co_await adopt_all(std::exchange(evidence_, {}), false);
   }
   opened_.set();
+  co_await wait_for_lost(std::move(waiting));
+}
+
+runtime::Task<void> LogImpl::adopt_all(Evidence partitions, bool again) {
+  std::vector<std::vector<PartitionEvidence>> per_shard(shards_.size());
+  for (auto& [id, partition] : partitions) per_shard[shard_of(id)].push_back(std::move(partition));
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    co_await on_shard(i, [list = std::move(per_shard[i]), again](ShardLog& shard) mutable {
+      return again ? shard.adopt_again(std::move(list)) : shard.adopt_all(std::move(list));
+    });
+  }
+}
+
+// Partitions that an object may belong to which could not be read: a store that lists and reads inconsistently, a bucket that is
+// restored while the broker runs. Nothing of them changes meanwhile.
+runtime::Task<void> LogImpl::wait_for_lost(Evidence waiting) {
+  while (!waiting.empty()) {
+    if (co_await runtime::sleep_for(lost_recheck_pause, &scope_->stop_token()) == runtime::Wake::stopped) co_return;
+    if (!co_await opener_->find_lost()) continue;
+    for (auto& [id, partition] : waiting) {
+      partition.uploaded.clear();
+      partition.unreadable_object.clear();
+    }
+    opener_->distribute(waiting);
+    Evidence found;
+    for (auto at = waiting.begin(); at != waiting.end();) {
+      const auto here = at++;
+      if (here->second.unreadable_object.empty()) found.insert(waiting.extract(here));
+    }
+    co_await adopt_all(std::move(found), true);
+  }
 }
 
 runtime::Task<base::Result<void>> LogImpl::add_all(model::TopicId topic, std::int32_t count,
@@ -248,6 +291,19 @@ runtime::Task<ProduceOutcome> LogImpl::produce(ProduceRequest request) {
   co_return co_await on_owner(request.partition, [request, batch = std::move(batch)](ShardLog& shard) mutable {
     return shard.produce(request, std::move(batch));
   });
+}
+
+runtime::Task<ProduceOutcome> LogImpl::end_transaction(EndTransaction request) {
+  const model::EndMarker marker{.commit = request.commit, .coordinator_epoch = request.coordinator_epoch};
+  const auto batch =
+      model::build_end_marker(request.producer_id, request.epoch, marker, runtime::Reactor::current().wall_now_ms());
+  ENSURE(batch.has_value(), "a marker cannot be built: {}", batch.error().text);
+  // The task borrows the marker's bytes until it is done, as produce() asks.
+  co_return co_await produce({.partition = request.partition,
+                              .records = batch->view(),
+                              .deadline = request.deadline,
+                              .coordinator = true,
+                              .strict_epoch = request.strict_epoch});
 }
 
 runtime::Task<runtime::Wake> LogImpl::wait_readable(std::vector<WaitPosition> positions, std::uint64_t min_bytes,

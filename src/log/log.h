@@ -47,7 +47,8 @@ enum class Errc : std::uint8_t {
   out_of_order_sequence,
   duplicate_sequence,  ///< a duplicate older than the five batches that are remembered
   invalid_producer_epoch,
-  invalid_txn_state,
+  invalid_txn_state,   ///< outside the open transaction, or part of none that its coordinator knows of
+  coordinator_fenced,  ///< a marker of a coordinator that was replaced
   offset_out_of_range,
   store_unavailable,  ///< reading from the object store failed within the deadline
   cancelled,
@@ -59,6 +60,49 @@ struct ProduceRequest {
   bytes::Bytes records;       ///< one or more batches; borrowed until produce() completes
   base::MonoTime deadline{};  ///< the request's timeout
   bool coordinator = false;   ///< markers and coordinators' own records: control batches are allowed
+  std::uint64_t guard = 0;    ///< what begin_verification() gave; a batch of an ongoing transaction needs none
+  bool strict_epoch = false;  ///< of a marker, see EndTransaction
+};
+
+/// The end of a transaction in one partition, as its coordinator writes it.
+struct EndTransaction {
+  model::TopicPartition partition;
+  model::ProducerId producer_id;
+  model::ProducerEpoch epoch;
+  std::int32_t coordinator_epoch = 0;
+  bool commit = false;
+  bool strict_epoch =
+      false;  ///< transaction version 2: refused unless the epoch is above the last one seen (or repeats an end)
+  base::MonoTime deadline{};
+};
+
+/// The first batch of a transaction in a partition asks its coordinator whether the partition belongs to it (KIP-890).
+struct VerificationRequest {
+  model::TopicPartition partition;
+  model::ProducerId producer_id;
+  model::ProducerEpoch epoch;
+  model::Sequence base_sequence{-1};
+  bool supports_epoch_bump = false;  ///< the client speaks transaction version 2
+};
+struct Verification {
+  Errc error = Errc::none;
+  std::string message;
+  bool needed = false;      ///< false: the transaction is ongoing here
+  std::uint64_t guard = 0;  ///< for ProduceRequest, once the coordinator has said yes
+};
+
+/// A producer that the partition remembers.
+struct ProducerInfo {
+  model::ProducerId producer_id;
+  model::ProducerEpoch epoch;
+  model::Sequence last_sequence{-1};
+  base::WallMs last_timestamp = -1;
+  std::int32_t coordinator_epoch = -1;
+  model::Offset transaction_start{-1};  ///< -1: no open transaction
+};
+struct ProducersOutcome {
+  Errc error = Errc::none;
+  std::vector<ProducerInfo> producers;  ///< by id
 };
 
 struct ProduceOutcome {
@@ -189,6 +233,9 @@ class Shard {
   };
   [[nodiscard]] virtual std::vector<model::TopicPartition> partitions() const = 0;
   [[nodiscard]] virtual std::vector<Extent> extents(const model::TopicPartition& partition) const = 0;
+  /// Objects that no extent needs, but which alone state a producer that is remembered (for producer.id.expiration.ms, or until
+  /// the partition's next upload restates it). Empty: not all partitions are open yet.
+  [[nodiscard]] virtual std::optional<std::vector<model::ObjectId>> kept_objects() const = 0;
 };
 
 class Log {
@@ -221,6 +268,11 @@ class Log {
   /// `records` must stay alive until the task completes. The sequence ticket, the offset and the copy into the group buffer
   /// happen before the first suspension after admission; two produces begun in order on one connection keep that order.
   virtual runtime::Task<ProduceOutcome> produce(ProduceRequest request) = 0;
+  /// Writes the marker of a transaction's end (WriteTxnMarkers); answers as produce(). A transaction without a batch here is
+  /// ended all the same.
+  virtual runtime::Task<ProduceOutcome> end_transaction(EndTransaction request) = 0;
+  virtual runtime::Task<Verification> begin_verification(VerificationRequest request) = 0;
+  virtual runtime::Task<ProducersOutcome> producers(model::TopicPartition partition, base::MonoTime deadline) = 0;
   virtual runtime::Task<ReadOutcome> read(ReadRequest request) = 0;
   struct WaitPosition {
     model::TopicPartition partition;
@@ -238,6 +290,13 @@ class Log {
   virtual runtime::Task<EpochEnd> epoch_end(model::TopicPartition partition, model::LeaderEpoch epoch) = 0;
   /// DeleteRecords and retention: durable in meta first, then objects and WAL places below it are released.
   virtual runtime::Task<Errc> raise_log_start(model::TopicPartition partition, model::Offset to) = 0;
+  struct Deleted {
+    Errc error = Errc::none;
+    model::Offset log_start{-1};
+  };
+  /// raise_log_start() as a client asks for it: -1 stands for the high watermark; the log start may lie above `to` already.
+  /// Waits until `deadline` for a partition that is still opening.
+  virtual runtime::Task<Deleted> delete_records(model::TopicPartition partition, model::Offset to, base::MonoTime deadline) = 0;
   virtual runtime::Task<base::Result<std::optional<Location>>> locate(model::TopicPartition partition,
                                                                       model::Offset offset) = 0;
 };

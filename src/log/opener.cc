@@ -34,36 +34,54 @@ base::Result<object::Footer> Opener::parse(const meta::ObjectRecord& object, byt
   return object::parse_footer(data, object.footer_position, {.cluster = doors_.cluster, .object = object.id});
 }
 
+runtime::Task<base::Result<void>> Opener::read_footer(std::size_t index) {
+  const ObjectPtr object = loaded_[index].object;
+  const base::MonoTime deadline = runtime::Reactor::current().now() + footer_get_timeout;
+  WEIR_CO_TRY_ASSIGN(const bytes::Buffer data, co_await doors_.store.get(object->key, object->footer_position,
+                                                                         object->footer_bytes, {.deadline = deadline}));
+  WEIR_CO_TRY_ASSIGN(object::Footer footer, parse(*object, data.view()));
+  for (object::PartitionEntry& entry : footer.entries) entry.time_index = {};  // blocks know their highest timestamps
+  loaded_[index].entries = std::move(footer.entries);
+  loaded_[index].lost.clear();
+  co_return base::Result<void>();
+}
+
 // False: stopped.
 runtime::Task<bool> Opener::load(std::size_t index) {
   const ObjectPtr object = loaded_[index].object;
   base::Duration pause = retry_pause;
   std::size_t lost_attempts = 0;
   for (;;) {
-    const base::MonoTime deadline = runtime::Reactor::current().now() + footer_get_timeout;
-    auto data = co_await doors_.store.get(object->key, object->footer_position, object->footer_bytes, {.deadline = deadline});
-    base::Result<object::Footer> footer =
-        data ? parse(*object, data->view()) : base::Result<object::Footer>(std::unexpected(data.error()));
-    if (footer) {
-      for (object::PartitionEntry& entry : footer->entries) entry.time_index = {};  // blocks know their highest timestamps
-      loaded_[index].entries = std::move(footer->entries);
-      co_return true;
-    }
-    const bool lost = footer.kind() == base::ErrorKind::corrupt || footer.kind() == base::ErrorKind::not_found;
+    const base::Result<void> read = co_await read_footer(index);
+    if (read) co_return true;
+    const bool lost = read.kind() == base::ErrorKind::corrupt || read.kind() == base::ErrorKind::not_found;
     if (lost && ++lost_attempts >= lost_attempts_max) {
       doors_.runtime.log->error("log", "a committed object is lost or damaged",
-                                {{"key", object->key}, {"error", footer.error().text}});
-      loaded_[index].lost = object->key + ": " + footer.error().text;
+                                {{"key", object->key}, {"error", read.error().text}});
+      loaded_[index].lost = object->key + ": " + read.error().text;
       co_return true;
     }
     doors_.runtime.log->warn("log", "an object's footer cannot be read yet",
-                             {{"key", object->key}, {"error", footer.error().text}});
+                             {{"key", object->key}, {"error", read.error().text}});
     if (co_await runtime::sleep_for(pause, stop_) == runtime::Wake::stopped) co_return false;
     pause = std::min(pause * 2, retry_pause_max);
   }
 }
 
+runtime::Task<bool> Opener::find_lost() {
+  bool found = false;
+  for (std::size_t i = 0; i < loaded_.size() && !stop_->requested(); ++i) {
+    if (loaded_[i].lost.empty()) continue;
+    const base::Result<void> read = co_await read_footer(i);
+    if (!read) continue;
+    doors_.runtime.log->info("log", "an object that was lost or damaged can be read again", {{"key", loaded_[i].object->key}});
+    found = true;
+  }
+  co_return found;
+}
+
 void Opener::distribute(std::map<model::TopicPartition, PartitionEvidence>& evidence) {
+  const bool keep = lost_count() > 0;
   for (Loaded& loaded : loaded_) {
     if (!loaded.lost.empty()) {
       // It may hold anything of a partition that was ever written, unless a later object shows that nothing is missing.
@@ -79,9 +97,9 @@ void Opener::distribute(std::map<model::TopicPartition, PartitionEvidence>& evid
       // The first entry shows nothing about what was before it; a gap is seen when the entries are connected.
       if (!partition.uploaded.empty() && partition.uploaded.back().entry.end_offset == entry.base_offset)
         partition.unreadable_object.clear();
-      partition.uploaded.push_back({.object = loaded.object, .entry = std::move(entry)});
+      partition.uploaded.push_back({.object = loaded.object, .entry = keep ? entry : std::move(entry)});
     }
-    loaded.entries = {};
+    if (!keep) loaded.entries = {};
   }
 }
 

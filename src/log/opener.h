@@ -4,7 +4,9 @@
 // Contract:   the store being down is waited for, without end, with growing pauses (nothing is quarantined for it). A footer
 //             that is not found or damaged in lost_attempts_max attempts makes its object lost: a partition is quarantined only
 //             if that object may hold its data, which is so unless a later object continues the partition without a gap.
-// Limits:     footer_loads_inflight_max GETs at a time; one GET per object, none per partition.
+//             A lost object is looked for again and again: when it can be read after all, what waited for it is opened.
+// Limits:     footer_loads_inflight_max GETs at a time; one GET per object, none per partition; lost ones every
+//             lost_recheck_pause, one at a time.
 // Tests:      log/restart_test.cc
 #pragma once
 
@@ -19,6 +21,7 @@ namespace weir::log {
 inline constexpr std::size_t footer_loads_inflight_max = 32;
 inline constexpr std::size_t lost_attempts_max = 5;
 inline constexpr base::Duration footer_get_timeout = std::chrono::seconds(30);
+inline constexpr base::Duration lost_recheck_pause = std::chrono::seconds(30);
 
 class Opener {
  public:
@@ -27,7 +30,10 @@ class Opener {
          std::function<void(std::size_t, std::size_t)> progress);
   /// False: stopped before all footers were here.
   runtime::Task<bool> fetch();
-  /// Moves each entry to its partition's evidence; entries of unknown partitions are dropped. After fetch().
+  /// Looks for the lost objects once; whether one of them was found. After fetch().
+  runtime::Task<bool> find_lost();
+  /// Gives each entry to its partition's evidence; entries of unknown partitions are dropped. After fetch(); entries are kept for
+  /// another time while an object is lost.
   void distribute(std::map<model::TopicPartition, PartitionEvidence>& evidence);
   [[nodiscard]] std::size_t lost_count() const;
 
@@ -39,6 +45,7 @@ class Opener {
   };
   runtime::Task<void> work();
   runtime::Task<bool> load(std::size_t index);
+  runtime::Task<base::Result<void>> read_footer(std::size_t index);
   [[nodiscard]] base::Result<object::Footer> parse(const meta::ObjectRecord& object, bytes::Bytes data) const;
 
   const Doors& doors_;

@@ -19,7 +19,22 @@ void Partition::renew_last_stable() {
   last_stable = high_watermark;
   if (!transactions) return;
   const model::Offset unstable = transactions->first_unstable();
-  if (unstable.value() >= 0) last_stable = std::min(unstable, high_watermark);
+  // A transaction that began below the log start holds readers at the log start, as in Kafka.
+  if (unstable.value() >= 0) last_stable = std::min(std::max(unstable, log_start), high_watermark);
+}
+
+void Partition::keep_statements() {
+  if (!producers) return;
+  const std::set<model::Offset> ends = producers->statements_below(log_start);
+  for (std::size_t i = 0; i < extents.size() && extents[i].end <= log_start; ++i) {
+    if (ends.contains(extents[i].end)) kept_statements[extents[i].end] = extents[i].object;
+  }
+}
+
+void Partition::drop_statements() {
+  if (kept_statements.empty()) return;
+  const std::set<model::Offset> ends = producers ? producers->statements_below(log_start) : std::set<model::Offset>();
+  std::erase_if(kept_statements, [&](const auto& item) { return !ends.contains(item.first); });
 }
 
 ProducerTable& Partition::producer_table() {
@@ -33,7 +48,7 @@ Transactions& Partition::transaction_state() {
 }
 
 void Partition::check() const {
-  ENSURE(log_start <= high_watermark && last_stable <= high_watermark && high_watermark <= end,
+  ENSURE(log_start <= last_stable && last_stable <= high_watermark && high_watermark <= end,
          "log start {}, last stable {}, high watermark {}, end {}", log_start.value(), last_stable.value(),
          high_watermark.value(), end.value());
   ENSURE(tail.size() - tail.confirmed_count() == pending.size(), "{} unconfirmed records, {} pending",

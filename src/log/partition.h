@@ -106,8 +106,9 @@ class Partition : public Link<DirtyTag>, public Link<BacklogTag> {
   std::vector<wal::Place> held_places;  ///< of a quarantined partition: nothing of it is freed until it is deleted
   Extents extents;
 
-  std::unique_ptr<ProducerTable> producers;                   ///< null until a producer is seen
-  std::unique_ptr<Transactions> transactions;                 ///< null until a transaction is seen
+  std::unique_ptr<ProducerTable> producers;            ///< null until a producer is seen
+  std::unique_ptr<Transactions> transactions;          ///< null until a transaction is seen
+  std::map<model::Offset, ObjectPtr> kept_statements;  ///< below the log start, but the newest to state a producer; by end
   std::map<model::ProducerId, model::Offset> open_at_upload;  ///< transactions open at uploaded_to()
 
   Ring<std::shared_ptr<Ticket>> queue;  ///< produces that wait for admission, in order
@@ -133,6 +134,9 @@ class Partition : public Link<DirtyTag>, public Link<BacklogTag> {
   void begin_epoch(model::LeaderEpoch epoch, model::Offset start);
   void renew_last_stable();
   ProducerTable& producer_table();
+  /// The log start has risen: entries that state a producer as nothing later does are remembered.
+  void keep_statements();
+  void drop_statements();  ///< those of them that are not needed any more
   Transactions& transaction_state();
   void check() const;
 };

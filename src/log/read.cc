@@ -137,6 +137,8 @@ runtime::Task<ReadOutcome> ShardLog::read(ReadRequest request) {
       const bool lost = in_tail && got.kind() == ErrorKind::corrupt;
       co_return refuse(lost ? Errc::quarantined : Errc::store_unavailable, got.error().text);
     }
+    // Retention or DeleteRecords went past it meanwhile, and the spans that tell which of it was aborted are forgotten.
+    if (request.offset < p->log_start) continue;
     outcome.batches = std::move(got->batches);
     outcome.size_bytes = bytes::total_size(outcome.batches);
     if (outcome.size_bytes > 0) outcome.end = got->end;

@@ -113,6 +113,18 @@ runtime::Task<void> ShardLog::adopt_all(std::vector<PartitionEvidence> partition
   for (PartitionEvidence& partition : partitions) co_await adopt(std::move(partition));
 }
 
+runtime::Task<void> ShardLog::adopt_again(std::vector<PartitionEvidence> partitions) {
+  for (PartitionEvidence& partition : partitions) {
+    const PartitionPtr p = find(partition.id);
+    if (!p || p->phase != Phase::quarantined) continue;  // deleted meanwhile, and its places with it
+    p->held_places.clear();                              // they are in the evidence
+    p->quarantine_reason.clear();
+    cells_.quarantined.add(-1);
+    set_phase(*p, Phase::loading);
+    co_await adopt(std::move(partition));
+  }
+}
+
 void ShardLog::restore_uploaded(Partition& p, const PartitionEvidence& evidence, const Chain& chain) {
   std::size_t next_used = 0;
   for (std::size_t i = 0; i < evidence.uploaded.size(); ++i) {
@@ -121,9 +133,12 @@ void ShardLog::restore_uploaded(Partition& p, const PartitionEvidence& evidence,
     for (object::ProducerDelta delta : entry.producers) {
       // A transaction that lies below the log start with all its records is over for every reader.
       if (!used) delta.open_transaction_start = model::Offset(-1);
-      p.producer_table().merge(delta);
+      p.producer_table().merge(delta, entry.max_timestamp, entry.end_offset);
     }
-    if (!used) continue;
+    if (!used) {
+      if (!entry.producers.empty()) p.kept_statements[entry.end_offset] = object;
+      continue;
+    }
     ++next_used;
     for (const object::EpochStart& epoch : entry.epochs) {
       if (p.epochs.empty() || epoch.epoch > p.epochs.back().epoch) p.begin_epoch(epoch.epoch, epoch.start);
@@ -132,6 +147,7 @@ void ShardLog::restore_uploaded(Partition& p, const PartitionEvidence& evidence,
     p.extents.push(object, entry);
   }
   if (!p.producers) return;
+  p.drop_statements();
   for (const auto& [id, producer] : p.producers->entries()) {
     if (producer.open_transaction_start.value() < 0) continue;
     p.transaction_state().begin(id, producer.open_transaction_start);

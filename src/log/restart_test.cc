@@ -1,6 +1,9 @@
 // Restarts: what the WAL held, own/P, footers, producers and transactions; quarantine; a store that is down at the start.
+#include <set>
+
 #include <gtest/gtest.h>
 
+#include "bytes/crc32c.h"
 #include "log/testing/log_fixture.h"
 
 namespace weir::log::testing {
@@ -235,6 +238,156 @@ TEST(Restart, ALostObjectQuarantinesWhatItMayHoldAndNothingElse) {
   EXPECT_FALSE(broker.state(partition(2)).quarantined) << "a later object continues it";
   EXPECT_FALSE(broker.state(partition(3)).quarantined) << "it was never written";
   EXPECT_EQ(broker.produce(batch(), partition(2)).base_offset, model::Offset(2));
+}
+
+TEST(Restart, WhatALostObjectQuarantinedOpensWhenItIsFound) {
+  Cluster cluster;
+  std::string key;
+  bytes::Buffer body;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic(1);
+    broker.create_topic(2);
+    broker.create_topic(3);
+    for (std::uint64_t topic = 1; topic <= 3; ++topic) {
+      ASSERT_EQ(broker.produce(batch({.producer = 1, .sequence = 0, .value = "a"}), partition(topic)).error, Errc::none);
+    }
+    broker.upload();
+    const auto info = cluster.run(cluster.objects.list("", "", {}))->objects.at(0);
+    key = info.key;
+    body = *cluster.run(cluster.objects.get(key, 0, info.size_bytes, {}));
+    for (std::uint64_t topic = 1; topic <= 3; ++topic) {
+      ASSERT_EQ(broker.produce(batch({.producer = 1, .sequence = 1, .value = "b"}), partition(topic)).error, Errc::none);
+    }
+  }
+  ASSERT_TRUE(cluster.run(cluster.objects.remove({key}, {})));
+  Broker broker(cluster);
+  broker.start();
+  cluster.manual.advance(std::chrono::minutes(2));
+  EXPECT_TRUE(broker.state(partition(1)).quarantined);
+  EXPECT_EQ(cluster.manual.metrics.gauge(quarantined_partitions, "").value(), 3);
+  broker.delete_topic(3);
+  const std::size_t live = broker.wal->live_count();
+  ASSERT_TRUE(
+      cluster.run(cluster.objects.put(key, {body}, {.crc32c = bytes::crc32c(body.view()), .deadline = base::MonoTime::max()})));
+  cluster.manual.advance(std::chrono::minutes(1));
+  EXPECT_EQ(cluster.manual.metrics.gauge(quarantined_partitions, "").value(), 0);
+  for (std::uint64_t topic = 1; topic <= 2; ++topic) {
+    EXPECT_FALSE(broker.state(partition(topic)).quarantined);
+    EXPECT_EQ(values(broker.read(0, 1000, Isolation::read_uncommitted, partition(topic))), (Values{"0=a"}));
+    EXPECT_EQ(values(broker.read(1, 1000, Isolation::read_uncommitted, partition(topic))), (Values{"1=b"}));
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .sequence = 2}), partition(topic)).base_offset, model::Offset(2));
+  }
+  EXPECT_EQ(broker.wal->live_count(), live + 2) << "nothing was freed twice, nothing is held for ever";
+  broker.upload();
+  EXPECT_EQ(broker.wal->live_count(), 0U);
+}
+
+/// Unlinks what upkeep would: objects that neither extents nor producers need.
+std::size_t unlink_dead(Cluster& cluster, Broker& broker) {
+  Shard& shard = broker.log->shard(runtime::ShardId(0));
+  std::set<model::ObjectId> needed;
+  const auto kept = shard.kept_objects();
+  EXPECT_TRUE(kept);
+  needed.insert(kept->begin(), kept->end());
+  for (const model::TopicPartition& p : shard.partitions()) {
+    for (const Shard::Extent& extent : shard.extents(p)) needed.insert(extent.object.id);
+  }
+  std::vector<meta::ObjectRecord> objects = cluster.run(broker.meta.load())->objects;
+  std::erase_if(objects, [&](const meta::ObjectRecord& object) { return needed.contains(object.id); });
+  const std::size_t count = objects.size();
+  if (count > 0) EXPECT_TRUE(cluster.run(broker.meta.unlink_objects(std::move(objects), test_time)));
+  return count;
+}
+
+TEST(Restart, ProducersOutliveTheirRecords) {
+  Cluster cluster;
+  const auto check = [](Broker& broker, const std::string& where) {
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 5})).error, Errc::invalid_producer_epoch) << where;
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 3, .sequence = 9})).error, Errc::out_of_order_sequence) << where;
+    EXPECT_EQ(broker.end_transaction(2, true, 0, 3).error, Errc::coordinator_fenced) << where;
+  };
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    ASSERT_EQ(broker.produce(batch({.producer = 1, .epoch = 3, .sequence = 0})).error, Errc::none);
+    ASSERT_EQ(broker.produce(batch({.producer = 2, .sequence = 0, .transactional = true})).error, Errc::none);
+    ASSERT_EQ(broker.end_transaction(2, true, 0, 4).error, Errc::none);
+    broker.upload();
+    ASSERT_EQ(broker.produce(batch({.producer = 2, .sequence = 1})).error, Errc::none);
+    broker.upload();
+    ASSERT_EQ(broker.raise_log_start(4), Errc::none);
+    EXPECT_EQ(unlink_dead(cluster, broker), 0U) << "nothing else states 1, or 2";
+    check(broker, "the log is empty");
+  }
+  {
+    Broker broker(cluster);
+    broker.start();
+    EXPECT_EQ(broker.state().log_start, broker.state().high_watermark);
+    EXPECT_EQ(unlink_dead(cluster, broker), 0U);
+    check(broker, "from what is below the log start");
+    ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+    broker.upload();
+    EXPECT_EQ(unlink_dead(cluster, broker), 2U) << "restated";
+    check(broker, "restated");
+  }
+  {
+    Broker broker(cluster);
+    broker.start();
+    check(broker, "from the entry that restates them");
+    EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 3, .sequence = 0})).base_offset, model::Offset(0)) << "a duplicate";
+    ASSERT_EQ(broker.produce(batch({.producer = 1, .epoch = 3, .sequence = 1})).error, Errc::none);
+    ASSERT_EQ(broker.raise_log_start(5), Errc::none);
+    broker.upload();
+    EXPECT_EQ(unlink_dead(cluster, broker), 1U) << "1 has a record above, 2 is restated with it";
+  }
+  Broker broker(cluster, {.producer_id_expiration_ms = 1000});
+  broker.start();
+  check(broker, "restated once more");
+  ASSERT_EQ(broker.raise_log_start(6), Errc::none);
+  EXPECT_EQ(unlink_dead(cluster, broker), 0U);
+  cluster.manual.advance(std::chrono::minutes(11));
+  EXPECT_EQ(unlink_dead(cluster, broker), 1U) << "all have expired";
+}
+
+// As Kafka's epoch cache answers: the epoch asked for, or the highest below it that holds records, and where the next one begins.
+TEST(Restart, EpochsEndWhereTheNextOneBegan) {
+  Cluster cluster;
+  const auto end_of = [&](Broker& broker, int epoch) {
+    const EpochEnd end = cluster.run(broker.log->epoch_end(partition(), model::LeaderEpoch(epoch)));
+    EXPECT_EQ(end.error, Errc::none);
+    return std::pair(end.epoch.value(), end.end_offset.value());
+  };
+  using Answer = std::pair<std::int32_t, std::int64_t>;
+  std::vector<int> epochs;  // of three runs: two batches, none, three batches
+  for (const int count : {2, 0, 3}) {
+    Broker broker(cluster);
+    broker.start();
+    if (epochs.empty()) broker.create_topic();
+    for (int i = 0; i < count; ++i) ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+    if (count == 2) broker.upload();
+    epochs.push_back(broker.state().epoch.value());
+    EXPECT_EQ(end_of(broker, epochs.back()), Answer(epochs.back(), epochs.size() == 3 ? 5 : 2));
+  }
+  EXPECT_EQ(epochs[0], epochs[1]) << "a run without an append begins no epoch";
+  ASSERT_LT(epochs[1], epochs[2]);
+  Broker broker(cluster);
+  broker.start();
+  const auto check = [&](const std::string& where) {
+    EXPECT_EQ(end_of(broker, epochs[0]), Answer(epochs[0], 2)) << where;
+    EXPECT_EQ(end_of(broker, epochs[2]).first, epochs[2]) << where;
+    EXPECT_EQ(end_of(broker, 1000), Answer(-1, -1)) << where << ": not known yet";
+    EXPECT_EQ(end_of(broker, -1), Answer(-1, -1)) << where;
+  };
+  check("from an object and the WAL");
+  broker.upload();
+  check("from objects");
+  ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+  EXPECT_EQ(end_of(broker, epochs[2]), Answer(epochs[2], 5)) << "this run's epoch began there";
+  ASSERT_EQ(broker.raise_log_start(4), Errc::none);
+  EXPECT_EQ(end_of(broker, epochs[0]), Answer(epochs[0], 4)) << "all of it is gone: the next one begins at the log start";
 }
 
 TEST(Restart, RecordsOfDeletedTopicsAreFreed) {

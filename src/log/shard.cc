@@ -283,7 +283,8 @@ runtime::Task<void> ShardLog::expire_producers() {
       for (auto& [index, p] : entry.partitions) {
         if (!p->producers) continue;
         cells_.producers_forgotten.add(p->producers->expire(reactor_.wall_now_ms(), doors_.options.producer_id_expiration_ms));
-        if (p->producers->entries().empty()) p->producers = nullptr;
+        if (p->producers->empty()) p->producers = nullptr;
+        p->drop_statements();
       }
     }
   }

@@ -35,16 +35,21 @@ class ShardLog final : public Shard, public wal::ShardSink {
   /// Decides what the partition is (wal::recover_partition) and begins to serve it, or quarantines it. (recover.cc)
   runtime::Task<void> adopt(PartitionEvidence evidence);
   runtime::Task<void> adopt_all(std::vector<PartitionEvidence> partitions);
+  /// The same for partitions that adopt() quarantined for an object which can be read after all.
+  runtime::Task<void> adopt_again(std::vector<PartitionEvidence> partitions);
   void release_places(const std::vector<wal::Place>& places);
 
   // --- data; on this shard ---
   runtime::Task<ProduceOutcome> produce(ProduceRequest request, Validated batch);
+  Verification begin_verification(const VerificationRequest& request);
+  runtime::Task<ProducersOutcome> producers(model::TopicPartition partition, base::MonoTime deadline);
   runtime::Task<ReadOutcome> read(ReadRequest request);
   runtime::Task<OffsetAndTimestamp> query_offset(model::TopicPartition partition, OffsetQuery query, base::WallMs timestamp,
                                                  Isolation isolation, base::MonoTime deadline);
   base::Result<PartitionState> state(model::TopicPartition partition);
   EpochEnd epoch_end(model::TopicPartition partition, model::LeaderEpoch epoch);
   runtime::Task<Errc> raise_log_start(model::TopicPartition partition, model::Offset to);
+  runtime::Task<Log::Deleted> delete_records(model::TopicPartition partition, model::Offset to, base::MonoTime deadline);
   base::Result<std::optional<Location>> locate(model::TopicPartition partition, model::Offset offset);
   void add_waiters(std::uint64_t id, std::shared_ptr<WaitState> state,
                    std::vector<std::pair<std::size_t, Log::WaitPosition>> positions);
@@ -64,6 +69,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   wal::Appender& appender() override { return *appender_; }
   [[nodiscard]] std::vector<model::TopicPartition> partitions() const override;
   [[nodiscard]] std::vector<Extent> extents(const model::TopicPartition& partition) const override;
+  [[nodiscard]] std::optional<std::vector<model::ObjectId>> kept_objects() const override;
 
  private:
   struct Topic {
@@ -187,6 +193,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   std::vector<std::uint32_t> free_slots_;
   std::uint64_t next_uid_ = 1;
   std::uint64_t next_number_ = 1;
+  std::uint64_t next_guard_ = 1;
 
   List<Partition, DirtyTag> dirty_;
   List<Partition, BacklogTag> backlog_;

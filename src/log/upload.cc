@@ -43,6 +43,15 @@ class RunSummary {
       entry.producers.push_back(std::move(delta));
     }
   }
+  /// A producer that nothing above the log start states.
+  void restate(ProducerTable::Restated restated) {
+    const auto in_run = deltas_.find(restated.delta.producer_id);
+    if (in_run != deltas_.end()) {
+      in_run->second.coordinator_epoch = std::max(in_run->second.coordinator_epoch, restated.delta.coordinator_epoch);
+    } else if (!restated.has_records) {
+      deltas_.emplace(restated.delta.producer_id, std::move(restated.delta));
+    }
+  }
   std::map<model::ProducerId, model::Offset> take_open() { return std::move(open_); }
 
  private:
@@ -96,6 +105,11 @@ std::vector<UploadRun> ShardLog::collect(std::uint64_t max_bytes) {
     for (const auto& batch : run.batches) run.entry.max_timestamp = std::max(run.entry.max_timestamp, batch.max_timestamp);
     run.entry.epochs = epochs_within(*p, run.entry.base_offset, run.entry.end_offset);
     if (p->transactions) run.entry.aborted = p->transactions->spans_closed_within(run.entry.base_offset, run.entry.end_offset);
+    if (p->producers) {
+      for (ProducerTable::Restated& restated : p->producers->to_restate(p->log_start, run.entry.base_offset)) {
+        summary.restate(std::move(restated));
+      }
+    }
     summary.finish(run.entry);
     collected.open_at_end = summary.take_open();
     runs.push_back(std::move(run));
@@ -122,7 +136,15 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
     if (p.phase == Phase::removed || p.phase == Phase::quarantined) continue;
     ENSURE(entry.end_offset == collected.end, "an entry up to {} is committed, {} was collected", entry.end_offset.value(),
            collected.end.value());
-    if (entry.end_offset > p.log_start) p.extents.push(shared, entry);
+    if (p.producers) {
+      for (const object::ProducerDelta& delta : entry.producers) p.producers->stated(delta.producer_id, entry.end_offset);
+    }
+    if (entry.end_offset > p.log_start) {
+      p.extents.push(shared, entry);
+    } else if (!entry.producers.empty()) {
+      p.kept_statements[entry.end_offset] = shared;
+    }
+    p.drop_statements();
     const std::vector<wal::Place> freed = p.tail.uploaded(entry.end_offset);
     std::uint64_t bytes = 0;
     for (const wal::Place& place : freed) bytes += place.length_bytes + record_overhead_bytes;
@@ -173,6 +195,17 @@ void note_dropped_transactions(Partition& p, model::Offset log_start) {
 }
 }  // namespace
 
+std::optional<std::vector<model::ObjectId>> ShardLog::kept_objects() const {
+  std::vector<model::ObjectId> out;
+  for (const auto& [topic, entry] : topics_) {
+    for (const auto& [index, p] : entry.partitions) {
+      if (p->phase == Phase::loading) return std::nullopt;
+      for (const auto& [end, object] : p->kept_statements) out.push_back(object->id);
+    }
+  }
+  return out;
+}
+
 std::vector<Shard::Extent> ShardLog::extents(const model::TopicPartition& partition) const {
   std::vector<Shard::Extent> out;
   const PartitionPtr p = find(partition);
@@ -207,6 +240,7 @@ runtime::Task<Errc> ShardLog::raise_log_start(model::TopicPartition partition, m
   if (p->phase == Phase::removed) co_return Errc::unknown_partition;
   if (to <= p->log_start) co_return Errc::none;  // another one went further meanwhile
   p->log_start = to;
+  p->keep_statements();
   p->extents.drop_below(to);
   note_dropped_transactions(*p, to);
   const std::vector<wal::Place> freed = p->tail.drop_below(to);
@@ -215,6 +249,7 @@ runtime::Task<Errc> ShardLog::raise_log_start(model::TopicPartition partition, m
   tail_records_ -= freed.size();
   remove_backlog(*p, bytes);
   if (p->transactions) p->transactions->drop_spans_below(to);
+  p->renew_last_stable();
   while (p->epochs.size() > 1 && p->epochs[1].start <= to) p->epochs.erase(p->epochs.begin());
   release_places(freed);
   room_.pulse();
@@ -222,6 +257,18 @@ runtime::Task<Errc> ShardLog::raise_log_start(model::TopicPartition partition, m
   renew_dirty(*p);
   p->check();
   co_return Errc::none;
+}
+
+runtime::Task<Log::Deleted> ShardLog::delete_records(model::TopicPartition partition, model::Offset to,
+                                                     base::MonoTime deadline) {
+  const PartitionPtr p = find(partition);
+  if (!p) co_return Log::Deleted{.error = Errc::unknown_partition};
+  if (!co_await wait_loaded(p, deadline)) co_return Log::Deleted{.error = Errc::store_unavailable};
+  const model::Offset wanted = to.value() == -1 ? p->high_watermark : to;
+  if (wanted.value() < 0) co_return Log::Deleted{.error = Errc::offset_out_of_range};
+  const Errc error = co_await raise_log_start(partition, wanted);
+  if (error != Errc::none) co_return Log::Deleted{.error = error};
+  co_return Log::Deleted{.log_start = p->log_start};
 }
 
 }  // namespace weir::log

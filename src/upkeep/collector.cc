@@ -2,6 +2,7 @@
 // safe.
 #include <fmt/format.h>
 
+#include "runtime/submit.h"
 #include "upkeep/upkeep_impl.h"
 
 namespace weir::upkeep {
@@ -18,7 +19,7 @@ LiveData live_data(const meta::Snapshot& snapshot) {
 }
 }  // namespace
 
-Task<std::set<model::ObjectId>> UpkeepImpl::referenced_by_extents() {
+Task<std::optional<std::set<model::ObjectId>>> UpkeepImpl::referenced_by_log() {
   std::set<model::ObjectId> referenced;
   for (std::size_t shard = 0; shard < log_.shards.size(); ++shard) {
     std::vector<model::TopicPartition> all = co_await partitions_of(shard);
@@ -27,6 +28,11 @@ Task<std::set<model::ObjectId>> UpkeepImpl::referenced_by_extents() {
         referenced.insert(partition.objects.begin(), partition.objects.end());
       }
     }
+    log::Shard* at = log_.shards[shard];
+    const std::optional<std::vector<model::ObjectId>> kept =
+        co_await runtime::submit_to(*doors_.runtime.shards[shard], [at] { return at->kept_objects(); });
+    if (!kept) co_return std::nullopt;
+    referenced.insert(kept->begin(), kept->end());
   }
   co_return referenced;
 }
@@ -45,8 +51,9 @@ Task<UpkeepImpl::Done> UpkeepImpl::unlink_dead() {
   // that the first read was too early for. That no extent mentions an object only makes it worth a look at its footer: a commit
   // may not have reached its shard, and quarantined partitions have no extents.
   WEIR_CO_TRY_ASSIGN(meta::Snapshot listed, co_await doors_.meta.load());
-  const std::set<model::ObjectId> referenced = co_await referenced_by_extents();
-  std::erase_if(listed.objects, [&](const meta::ObjectRecord& object) { return referenced.contains(object.id); });
+  const std::optional<std::set<model::ObjectId>> referenced = co_await referenced_by_log();
+  if (!referenced) co_return Done();  // partitions are still opening: what they need is not known
+  std::erase_if(listed.objects, [&](const meta::ObjectRecord& object) { return referenced->contains(object.id); });
   if (listed.objects.empty()) co_return Done();
   WEIR_CO_TRY_ASSIGN(const meta::Snapshot after, co_await doors_.meta.load());
   const LiveData live = live_data(after);

@@ -56,7 +56,8 @@ class UpkeepImpl final : public Upkeep {
   runtime::Task<std::vector<model::TopicPartition>> partitions_of(std::size_t shard);
 
   runtime::Task<Done> unlink_dead();
-  runtime::Task<std::set<model::ObjectId>> referenced_by_extents();
+  /// What extents and producers need; empty while partitions are opening.
+  runtime::Task<std::optional<std::set<model::ObjectId>>> referenced_by_log();
   runtime::Task<base::Result<bool>> proves_dead(const meta::ObjectRecord& object, const LiveData& live);
   runtime::Task<Done> delete_garbage();
   runtime::Task<Done> sweep();

@@ -44,7 +44,9 @@ class ExtentShard final : public log::Shard {
     const auto found = extents_of.find(p);
     return found == extents_of.end() ? std::vector<Extent>{} : found->second;
   }
+  [[nodiscard]] std::optional<std::vector<model::ObjectId>> kept_objects() const override { return kept; }
   std::map<model::TopicPartition, std::vector<Extent>> extents_of;
+  std::optional<std::vector<model::ObjectId>> kept = std::vector<model::ObjectId>();
 };
 
 class UpkeepTest : public ::testing::Test {
@@ -190,6 +192,23 @@ TEST_F(UpkeepTest, RetentionDropsWholeObjectsAndDeletesThemLast) {
   EXPECT_TRUE(stored(young));
   EXPECT_EQ(count(metric_retention_moves), 2U);
   EXPECT_EQ(count(metric_deleted), 1U);
+}
+
+TEST_F(UpkeepTest, WhatAloneStatesAProducerStays) {
+  make_topic("t", 1);
+  config_.retention_ms = 3600'000;
+  const meta::ObjectRecord old = put_object(broker_, {p0, p1});
+  shard_.kept.reset();  // partitions are still opening
+  start(broker_);
+  pass(minutes(65));
+  EXPECT_EQ(broker_.load().log_start.at(p0), model::Offset(10));
+  EXPECT_EQ(objects(), 1U) << "nobody can say yet what producers need";
+  shard_.kept = std::vector<model::ObjectId>{old.id};
+  pass(minutes(10));
+  EXPECT_EQ(objects(), 1U) << "it states a producer that nothing else does";
+  shard_.kept->clear();
+  pass(minutes(10));
+  EXPECT_EQ(objects(), 0U);
 }
 
 TEST_F(UpkeepTest, SizeRetentionCountsTheTail) {

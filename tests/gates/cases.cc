@@ -23,6 +23,9 @@ constexpr Case cases[] = {
     {.key = wire::ApiKey::describe_groups, .denied = denied_describe_groups},
     {.key = wire::ApiKey::list_groups, .denied = denied_list_groups},
     {.key = wire::ApiKey::delete_groups, .denied = denied_delete_groups},
+    {.key = wire::ApiKey::delete_records, .denied = denied_delete_records},
+    {.key = wire::ApiKey::offset_for_leader_epoch, .denied = denied_offset_for_leader_epoch},
+    {.key = wire::ApiKey::describe_producers, .denied = denied_describe_producers},
 };
 }  // namespace
 

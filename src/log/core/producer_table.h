@@ -16,7 +16,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "model/record_batch.h"
 #include "model/records.h"
@@ -32,7 +34,9 @@ struct ProducerEntry {
   model::Offset open_transaction_start{-1};
   std::int32_t coordinator_epoch = -1;
   base::WallMs last_timestamp = -1;
-  model::Sequence expected{-1};  ///< with batch_count 0: a batch was given up or refused; nothing later may come before it
+  model::Offset last_offset{-1};  ///< of its newest record here, a marker too
+  model::Offset stated_to{-1};    ///< end of the newest object entry that states it; -1: none
+  model::Sequence expected{-1};   ///< with batch_count 0: a batch was given up or refused; nothing later may come before it
 };
 
 /// A batch as the producer state sees it.
@@ -44,6 +48,15 @@ struct ProducerInput {
   bool transactional = false;
   std::optional<model::EndMarker> marker;  ///< of a control batch
   bool coordinator = false;                ///< a coordinator's own record: sequences are not judged
+  bool strict_epoch = false;               ///< a marker of transaction version 2: its epoch must be above the last seen
+  std::uint64_t guard = 0;                 ///< of the verification that let a transactional batch pass; 0: none
+};
+/// A transactional batch that nothing is known of yet asks whether its transaction holds the partition (KIP-890).
+struct VerificationInput {
+  model::ProducerId producer_id;
+  model::ProducerEpoch epoch;
+  model::Sequence base_sequence{-1};
+  bool supports_epoch_bump = false;  ///< transaction version 2: an unknown producer must begin at sequence 0
 };
 [[nodiscard]] ProducerInput producer_input(const model::BatchHeader& header, std::optional<model::EndMarker> marker,
                                            bool coordinator);
@@ -55,6 +68,7 @@ struct ProducerVerdict {
     out_of_order_sequence,
     stale_epoch,
     wrong_transaction_state,
+    unverified,
     stale_coordinator
   };
   Kind kind = Kind::accept;
@@ -79,6 +93,12 @@ class ProducerTable {
   };
 
   [[nodiscard]] ProducerVerdict check(const ProducerInput& batch) const;
+  /// The producer, in this epoch, has a transaction open here: its next batches need no verification.
+  [[nodiscard]] bool is_ongoing(model::ProducerId producer_id, model::ProducerEpoch epoch) const;
+  /// Remembers that a verification is under way: until a marker or the transaction's first batch is appended, or it expires,
+  /// batches with the guard pass. A second one of the same producer shares the guard of the first. Gives the guard.
+  std::uint64_t begin_verification(const VerificationInput& input, std::uint64_t fresh_guard, base::WallMs now_ms);
+  [[nodiscard]] std::size_t verification_count() const { return verifications_.size(); }
   /// Applies an accepted batch; `undo` (may be null) gets what takes it back. With an undo the batch counts as unconfirmed.
   Effect apply(const ProducerInput& batch, model::Offset base, model::Offset last, base::WallMs max_timestamp, Undo* undo);
   void confirmed(model::ProducerId producer_id);
@@ -87,17 +107,40 @@ class ProducerTable {
   void take_back(const Undo& undo);
   /// The same for a batch that was refused admission: nothing that follows it may overtake it.
   void expect(const ProducerInput& batch, base::WallMs max_timestamp);
-  /// Adds what an uploaded object's entry says, in upload order.
-  void merge(const object::ProducerDelta& delta);
+  /// Adds what an uploaded object's entry says, in upload order. A delta does not tell the time of a marker: the newest time of
+  /// its entry stands for it, so a producer is kept at most that much longer.
+  void merge(const object::ProducerDelta& delta, base::WallMs entry_timestamp, model::Offset entry_end);
+  /// An entry that ends there and has this delta was committed.
+  void stated(model::ProducerId producer_id, model::Offset entry_end);
+  struct Restated {
+    object::ProducerDelta delta;  ///< without its open transaction: the caller knows which are open where its entry ends
+    bool has_records = false;     ///< at or above `from`: the delta runs ahead of there, but for the coordinator's epoch
+  };
+  /// The state of producers that only what lies below the log start states, if that; for the next entry, which begins at `from`.
+  [[nodiscard]] std::vector<Restated> to_restate(model::Offset log_start, model::Offset from) const;
+  /// Ends of the entries below the log start that are the newest to state a producer.
+  [[nodiscard]] std::set<model::Offset> statements_below(model::Offset log_start) const;
   /// Forgets producers without open transaction whose last batch is older than `expiration_ms`.
   std::size_t expire(base::WallMs now_ms, std::int64_t expiration_ms);
   /// Makes room when producers_max is reached; how many were forgotten.
   std::size_t make_room(std::size_t producers_max);
 
   [[nodiscard]] const std::map<model::ProducerId, ProducerEntry>& entries() const { return entries_; }
+  [[nodiscard]] bool empty() const { return entries_.empty() && verifications_.empty(); }
 
  private:
+  struct Verification {
+    std::uint64_t guard = 0;
+    model::ProducerEpoch epoch{-1};
+    model::Sequence lowest_sequence{-1};
+    bool supports_epoch_bump = false;
+    base::WallMs begun_ms = 0;
+  };
+  [[nodiscard]] std::optional<ProducerVerdict> check_verified(const ProducerInput& batch, const ProducerEntry* entry) const;
+  void end_verification(const ProducerInput& batch);
+  [[nodiscard]] ProducerVerdict check_order(const ProducerInput& batch, const ProducerEntry* entry) const;
   std::map<model::ProducerId, ProducerEntry> entries_;
+  std::map<model::ProducerId, Verification> verifications_;
 };
 
 }  // namespace weir::log

@@ -1,6 +1,7 @@
 // Kafka's checks of idempotent producers as a table: each line is one event and what must come of it.
 #include "log/core/producer_table.h"
 
+#include <map>
 #include <sstream>
 
 #include <gtest/gtest.h>
@@ -9,15 +10,19 @@ namespace weir::log {
 namespace {
 
 // EVENT PRODUCER EPOCH FIRST-SEQUENCE COUNT -> EXPECTED
-//   data, txn: a client's batch, outside or within a transaction; coord: a coordinator's own; commit, abort: a marker.
+//   data, txn: a client's batch, outside or within a (verified) transaction; coord: a coordinator's own; commit, abort: a marker,
+//   with the coordinator's epoch in the place of the sequence; commit2, abort2: of transaction version 2.
+//   verify, verify2: a verification begins; held: a batch with the guard of the last one; raw: one without.
 //   back N: takes the N newest unconfirmed batches back; confirm: confirms the oldest unconfirmed one.
-// EXPECTED: ok OFFSET, dup OFFSET, gap, stale, state, coordinator.
+// EXPECTED: ok OFFSET, dup OFFSET, gap, stale, state, unverified, coordinator.
 struct Machine {
   ProducerTable table;
   std::vector<ProducerTable::Undo> undos;
   std::size_t confirmed = 0;
   std::int64_t next_offset = 100;
   std::vector<std::int64_t> offsets;
+  std::uint64_t next_guard = 1;
+  std::map<std::int64_t, std::uint64_t> guards;
 
   std::string step(const std::string& line) {
     std::istringstream in(line);
@@ -45,14 +50,29 @@ struct Machine {
     in >> producer >> epoch >> first >> count;
     ProducerInput input{.producer_id = model::ProducerId(producer),
                         .epoch = model::ProducerEpoch(static_cast<std::int16_t>(epoch))};
-    if (event == "commit" || event == "abort") {
-      input.marker = model::EndMarker{.commit = event == "commit", .coordinator_epoch = static_cast<std::int32_t>(first)};
+    const auto verify = [&](bool supports_epoch_bump) {
+      guards[producer] = table.begin_verification({.producer_id = input.producer_id,
+                                                   .epoch = input.epoch,
+                                                   .base_sequence = model::Sequence(static_cast<std::int32_t>(first)),
+                                                   .supports_epoch_bump = supports_epoch_bump},
+                                                  next_guard++, 1000);
+    };
+    if (event.starts_with("verify")) {
+      verify(event == "verify2");
+      return "";
+    }
+    if (event.starts_with("commit") || event.starts_with("abort")) {
+      input.marker =
+          model::EndMarker{.commit = event.starts_with("commit"), .coordinator_epoch = static_cast<std::int32_t>(first)};
       input.transactional = true;
+      input.strict_epoch = event.ends_with("2");
     } else {
       input.base_sequence = model::Sequence(static_cast<std::int32_t>(first));
       input.last_sequence = model::advance_sequence(input.base_sequence, count - 1);
-      input.transactional = event == "txn";
+      input.transactional = event == "txn" || event == "held" || event == "raw";
       input.coordinator = event == "coord";
+      if (event == "txn" && !table.is_ongoing(input.producer_id, input.epoch)) verify(false);
+      if (input.transactional && event != "raw") input.guard = guards[producer];
     }
     const ProducerVerdict verdict = table.check(input);
     switch (verdict.kind) {
@@ -61,6 +81,7 @@ struct Machine {
       case ProducerVerdict::Kind::out_of_order_sequence: return "gap";
       case ProducerVerdict::Kind::stale_epoch: return "stale";
       case ProducerVerdict::Kind::wrong_transaction_state: return "state";
+      case ProducerVerdict::Kind::unverified: return "unverified";
       case ProducerVerdict::Kind::stale_coordinator: return "coordinator";
     }
     const std::int64_t offset = next_offset;
@@ -180,7 +201,7 @@ TEST(ProducerTable, Transactions) {
     data 1 0 1     -> state     # outside the open transaction
     txn 1 0 1      -> ok 101
     commit 1 0 5   -> ok 102
-    txn 1 0 1      -> dup 101
+    raw 1 0 1      -> dup 101
     txn 1 0 2      -> ok 103
     abort 1 0 4    -> coordinator
     abort 1 0 5    -> ok 104
@@ -193,6 +214,53 @@ TEST(ProducerTable, Transactions) {
     txn 9 0 0      -> ok 108
     coord 7 0 -1   -> ok 109
     coord 7 0 -1   -> ok 110    # a coordinator's own records carry no sequences
+  )");
+}
+
+TEST(ProducerTable, ATransactionBeginsOnlyVerified) {
+  run(R"(
+    raw 1 0 0      -> unverified
+    verify 1 0 0
+    raw 1 0 0      -> unverified
+    held 1 0 1     -> gap         # the one that asked comes first
+    held 1 0 0     -> ok 100
+    raw 1 0 1      -> ok 101      # ongoing
+    raw 1 1 0      -> unverified  # another epoch is another transaction
+    commit 1 0 1   -> ok 102
+    held 1 0 2     -> unverified  # its guard ended with the transaction
+    verify 1 0 2
+    verify 1 0 1                  # a second one shares the guard; the lowest sequence counts
+    held 1 0 2     -> gap
+    abort 1 0 1    -> ok 103
+    held 1 0 2     -> unverified  # the marker overtook it: appended now, it would never be ended
+    raw 1 0 1      -> dup 101     # duplicates are answered first
+    verify 2 0 5
+    held 2 0 5     -> ok 104      # unknown producers may begin anywhere
+    verify2 3 0 5
+    held 3 0 5     -> gap         # not with transaction version 2
+    verify2 3 0 0
+    held 3 0 0     -> ok 105
+    verify 4 3 0
+    held 4 3 0     -> ok 106
+    commit 4 3 0   -> ok 107
+    raw 4 2 0      -> stale       # an old epoch is told so, not that it is unverified
+  )");
+}
+
+TEST(ProducerTable, MarkersOfTransactionVersion2) {
+  run(R"(
+    txn 1 5 0      -> ok 100
+    commit2 1 5 1  -> stale       # of the transaction before: this one's marker bumps the epoch
+    commit2 1 6 1  -> ok 101
+    commit2 1 6 1  -> ok 102      # repeated: nothing is open
+    commit2 1 5 1  -> stale
+    verify2 1 6 0
+    commit2 1 6 1  -> ok 103      # repeated again: the next transaction's verification stays
+    held 1 6 0     -> ok 104
+    commit2 1 6 1  -> stale       # now it would end the wrong transaction
+    commit 1 6 1   -> ok 105      # version 1 has the same epoch
+    txn 2 32767 0  -> ok 106
+    abort2 2 32767 1 -> ok 107    # it cannot be bumped any more
   )");
 }
 
@@ -228,6 +296,11 @@ TEST(ProducerTable, ForgetsTheIdleAndTheOldestNeverTheBusy) {
     ProducerTable::Undo undo;
     table.apply(input, model::Offset(id), model::Offset(id), timestamp, unconfirmed ? &undo : nullptr);
   };
+  table.begin_verification({.producer_id = model::ProducerId(8), .epoch = model::ProducerEpoch(0)}, 1, 1600);
+  EXPECT_EQ(table.expire(3500, 2000), 0U);
+  EXPECT_EQ(table.verification_count(), 1U);
+  EXPECT_EQ(table.expire(3600, 2000), 0U);
+  EXPECT_EQ(table.verification_count(), 0U);
   add(1, 1000, false, false);
   add(2, 1000, true, false);  // open transaction
   add(3, 1000, false, true);  // unconfirmed
@@ -255,19 +328,64 @@ TEST(ProducerTable, MergesDeltasOfObjects) {
                                  .max_timestamp = offset};
   };
   table.merge(
-      {.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(0), .batches = {batch_at(0, 10), batch_at(1, 11)}});
+      {.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(0), .batches = {batch_at(0, 10), batch_at(1, 11)}},
+      99, model::Offset(12));
   table.merge({.producer_id = model::ProducerId(1),
                .epoch = model::ProducerEpoch(0),
                .batches = {batch_at(2, 12), batch_at(3, 13), batch_at(4, 14), batch_at(5, 15)},
-               .open_transaction_start = model::Offset(14)});
+               .open_transaction_start = model::Offset(14)},
+              99, model::Offset(16));
   const ProducerEntry& entry = table.entries().at(model::ProducerId(1));
   ASSERT_EQ(entry.batch_count, 5);
   EXPECT_EQ(entry.batches[0].base_offset, model::Offset(11));
   EXPECT_EQ(entry.open_transaction_start, model::Offset(14));
   EXPECT_EQ(entry.last_timestamp, 15);
-  table.merge({.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(1), .batches = {batch_at(0, 20)}});
+  table.merge({.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(1), .batches = {batch_at(0, 20)}}, 99,
+              model::Offset(21));
   EXPECT_EQ(table.entries().at(model::ProducerId(1)).batch_count, 1);
   EXPECT_EQ(table.entries().at(model::ProducerId(1)).open_transaction_start, model::Offset(-1));
+  EXPECT_EQ(table.entries().at(model::ProducerId(1)).last_timestamp, 20);
+  table.merge({.producer_id = model::ProducerId(1), .epoch = model::ProducerEpoch(2), .batches = {}, .coordinator_epoch = 3},
+              99, model::Offset(22));
+  EXPECT_EQ(table.entries().at(model::ProducerId(1)).last_timestamp, 99) << "of a marker only the entry's time is known";
+  EXPECT_EQ(table.entries().at(model::ProducerId(1)).batch_count, 0) << "it bumped the epoch";
+  EXPECT_EQ(table.entries().at(model::ProducerId(1)).coordinator_epoch, 3);
+}
+
+TEST(ProducerTable, RestatesWhatOnlyLiesBelowTheLogStart) {
+  ProducerTable table;
+  const auto add = [&](std::int64_t id, std::int64_t offset) {
+    ProducerInput input{.producer_id = model::ProducerId(id),
+                        .epoch = model::ProducerEpoch(0),
+                        .base_sequence = model::Sequence(static_cast<std::int32_t>(offset)),
+                        .last_sequence = model::Sequence(static_cast<std::int32_t>(offset))};
+    table.apply(input, model::Offset(offset), model::Offset(offset), 1000, nullptr);
+  };
+  const auto restated = [&](std::int64_t log_start, std::int64_t from) {
+    std::string out;
+    for (const ProducerTable::Restated& each : table.to_restate(model::Offset(log_start), model::Offset(from))) {
+      out += std::to_string(each.delta.producer_id.value()) + (each.has_records ? "+ " : " ");
+    }
+    return out;
+  };
+  add(1, 0);
+  add(2, 1);
+  add(3, 2);
+  for (const std::int64_t id : {1, 2}) table.stated(model::ProducerId(id), model::Offset(2));
+  EXPECT_EQ(restated(0, 2), "") << "nothing lies below";
+  EXPECT_EQ(restated(1, 2), "3+ ") << "the object that states 1 and 2 is still read; 3 is in the tail";
+  EXPECT_EQ(restated(2, 2), "1 2 3+ ");
+  EXPECT_EQ(restated(3, 3), "1 2 3 ");
+  EXPECT_EQ(table.statements_below(model::Offset(1)), std::set<model::Offset>{});
+  EXPECT_EQ(table.statements_below(model::Offset(2)), std::set<model::Offset>{model::Offset(2)});
+  table.stated(model::ProducerId(1), model::Offset(5));
+  EXPECT_EQ(restated(3, 3), "2 3 ");
+  // Merged again, as a restart does with the restating entry after the first: nothing is remembered twice.
+  ProducerTable after;
+  const object::ProducerDelta delta = table.to_restate(model::Offset(3), model::Offset(3)).front().delta;
+  after.merge(delta, 1000, model::Offset(2));
+  after.merge(delta, 1000, model::Offset(5));
+  EXPECT_EQ(after.entries().at(model::ProducerId(2)).batch_count, 1);
 }
 
 }  // namespace

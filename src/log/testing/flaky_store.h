@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 
+#include "runtime/sync.h"
 #include "store/store.h"
 
 namespace weir::log::testing {
@@ -12,6 +13,11 @@ class FlakyStore final : public store::ObjectStore {
  public:
   explicit FlakyStore(store::ObjectStore& inner) : inner_(inner) {}
   bool down = false;
+  bool hold_gets = false;  ///< they wait until let_gets_go()
+  void let_gets_go() {
+    hold_gets = false;
+    held_.pulse();
+  }
   std::size_t get_count = 0;
 
   runtime::Task<base::Result<void>> put(std::string key, bytes::BufferList body, store::PutOptions options) override {
@@ -21,6 +27,7 @@ class FlakyStore final : public store::ObjectStore {
   runtime::Task<base::Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
                                                  store::GetOptions options) override {
     ++get_count;
+    while (hold_gets) (void)co_await held_.wait();
     if (down) co_return base::fail(base::ErrorKind::retry, "the store is down");
     co_return co_await inner_.get(std::move(key), offset_bytes, size_bytes, options);
   }
@@ -39,6 +46,7 @@ class FlakyStore final : public store::ObjectStore {
 
  private:
   store::ObjectStore& inner_;
+  runtime::Event held_;
 };
 
 }  // namespace weir::log::testing

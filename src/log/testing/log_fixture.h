@@ -136,16 +136,29 @@ class Broker {
       return outcome && outcome->error == Errc::none ? outcome->base_offset.value() : -1;
     }
   };
+  /// The guard that a client's transactional batch needs, as its coordinator's yes would give it; 0 for all others.
+  std::uint64_t verify(const bytes::Buffer& records, model::TopicPartition to) {
+    const auto header = model::peek_batch_header(records.view());
+    if (!header || !header->is_transactional() || header->is_control()) return 0;
+    return cluster_
+        .run(log->begin_verification({.partition = to,
+                                      .producer_id = header->producer_id,
+                                      .epoch = header->producer_epoch,
+                                      .base_sequence = header->base_sequence}))
+        .guard;
+  }
   std::shared_ptr<Produced> begin_produce(bytes::Buffer records, model::TopicPartition to = partition(),
                                           base::Duration timeout = std::chrono::seconds(30), bool coordinator = false) {
     auto produced = std::make_shared<Produced>();
     produced->records = std::move(records);
-    cluster_.manual.doors.shards[0]->post([this, produced, to, timeout, coordinator] {
+    const std::uint64_t guard = verify(produced->records, to);
+    cluster_.manual.doors.shards[0]->post([this, produced, to, timeout, coordinator, guard] {
       scope.spawn("produce", produce_into(log.get(), produced,
                                           {.partition = to,
                                            .records = produced->records.view(),
                                            .deadline = cluster_.manual.now() + timeout,
-                                           .coordinator = coordinator}));
+                                           .coordinator = coordinator,
+                                           .guard = guard}));
     });
     cluster_.manual.drain();
     return produced;
@@ -154,12 +167,18 @@ class Broker {
     return cluster_.run(log->produce({.partition = to,
                                       .records = records.view(),
                                       .deadline = cluster_.manual.now() + std::chrono::seconds(30),
-                                      .coordinator = coordinator}));
+                                      .coordinator = coordinator,
+                                      .guard = verify(records, to)}));
   }
-  ProduceOutcome end_transaction(std::int64_t producer, bool commit, std::int16_t epoch = 0) {
-    return produce(
-        *model::build_end_marker(model::ProducerId(producer), model::ProducerEpoch(epoch), {.commit = commit}, test_time),
-        partition(), true);
+  ProduceOutcome end_transaction(std::int64_t producer, bool commit, std::int16_t epoch = 0, std::int32_t coordinator_epoch = 0,
+                                 bool strict_epoch = false, model::TopicPartition in = partition()) {
+    return cluster_.run(log->end_transaction({.partition = in,
+                                              .producer_id = model::ProducerId(producer),
+                                              .epoch = model::ProducerEpoch(epoch),
+                                              .coordinator_epoch = coordinator_epoch,
+                                              .commit = commit,
+                                              .strict_epoch = strict_epoch,
+                                              .deadline = cluster_.manual.now() + std::chrono::seconds(30)}));
   }
   ReadOutcome read(std::int64_t offset, std::uint32_t max_bytes = 1U << 20U, Isolation isolation = Isolation::read_uncommitted,
                    model::TopicPartition from = partition()) {

@@ -136,6 +136,9 @@ class FakeShard final : public log::Shard {
     return all;
   }
   [[nodiscard]] std::vector<Extent> extents(const model::TopicPartition&) const override { return {}; }
+  [[nodiscard]] std::optional<std::vector<model::ObjectId>> kept_objects() const override {
+    return std::vector<model::ObjectId>();
+  }
   [[nodiscard]] model::Offset uploaded_to(const model::TopicPartition& partition) const {
     return partitions_.at(partition).uploaded_to;
   }

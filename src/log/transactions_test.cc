@@ -1,0 +1,402 @@
+// Transactions in a partition, as their coordinator and read_committed consumers meet them: markers, fencing, verification, log
+// start, restarts; and random histories in which a consumer's view must be exactly what was committed.
+#include <map>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "bytes/endian.h"
+#include "log/testing/log_fixture.h"
+
+namespace weir::log::testing {
+namespace {
+
+bytes::Buffer txn(std::int64_t producer, std::int32_t sequence, std::int16_t epoch = 0, std::string value = "t") {
+  return batch({.producer = producer, .epoch = epoch, .sequence = sequence, .transactional = true, .value = std::move(value)});
+}
+
+std::string joined(const ReadOutcome& outcome) {
+  std::string all;
+  for (const bytes::Buffer& buffer : outcome.batches) all += buffer.text();
+  return all;
+}
+
+/// What Kafka's consumer makes of a read_committed answer: batches of a producer are hidden from its aborted transaction's first
+/// offset to its abort marker; markers are never shown. Offset -> value.
+void consume(const ReadOutcome& outcome, std::map<std::int64_t, std::string>& shown) {
+  const std::string all = joined(outcome);
+  std::set<model::ProducerId> aborting;
+  auto next = outcome.aborted.begin();
+  for (std::size_t at = 0; at < all.size();) {
+    const bytes::Bytes rest = bytes::as_bytes(std::string_view(all).substr(at));
+    const auto header = model::check_batch(rest);
+    ASSERT_TRUE(header);
+    at += header->size_bytes();
+    for (; next != outcome.aborted.end() && next->first <= header->last_offset(); ++next) aborting.insert(next->producer_id);
+    if (header->is_control()) {
+      const auto marker = model::read_end_marker(rest.first(header->size_bytes()));
+      ASSERT_TRUE(marker);
+      if (!marker->commit) aborting.erase(header->producer_id);
+      continue;
+    }
+    if (header->is_transactional() && aborting.contains(header->producer_id)) continue;
+    auto reader = *model::RecordReader::open(rest.first(header->size_bytes()));
+    for (auto record = reader.next(); record && *record; record = reader.next()) {
+      shown[(*record)->offset.value()] = bytes::as_text(*(*record)->value);
+    }
+  }
+}
+
+TEST(EndTransaction, WritesKafkasMarker) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic();
+  ASSERT_EQ(broker.produce(txn(7, 0, 3)).error, Errc::none);
+  ASSERT_EQ(broker.end_transaction(7, true, 3, 42).base_offset, model::Offset(1));
+  const std::string all = joined(broker.read(1));
+  const bytes::Bytes marker = bytes::as_bytes(all);
+  const auto header = model::check_batch(marker);
+  ASSERT_TRUE(header);
+  EXPECT_TRUE(header->is_control());
+  EXPECT_TRUE(header->is_transactional());
+  EXPECT_EQ(header->producer_id, model::ProducerId(7));
+  EXPECT_EQ(header->producer_epoch, model::ProducerEpoch(3));
+  EXPECT_EQ(header->base_sequence, model::no_sequence);
+  EXPECT_EQ(header->record_count, 1);
+  const auto record = model::RecordReader::open(marker)->next();
+  ASSERT_TRUE(record && *record);
+  ASSERT_EQ((*record)->key->size(), 4U);
+  EXPECT_EQ(bytes::load_be<std::int16_t>((*record)->key->data()), 0) << "version";
+  EXPECT_EQ(bytes::load_be<std::int16_t>((*record)->key->data() + 2), 1) << "commit";
+  ASSERT_EQ((*record)->value->size(), 6U);
+  EXPECT_EQ(bytes::load_be<std::int16_t>((*record)->value->data()), 0) << "version";
+  EXPECT_EQ(bytes::load_be<std::int32_t>((*record)->value->data() + 2), 42) << "coordinator epoch";
+}
+
+TEST(EndTransaction, OfATransactionWithoutBatchesLeavesNoSpan) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic();
+  ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+  ASSERT_EQ(broker.end_transaction(7, false).base_offset, model::Offset(1));
+  const ReadOutcome read = broker.read(0, 1U << 20U, Isolation::read_committed);
+  EXPECT_EQ(read.last_stable_offset, model::Offset(2));
+  EXPECT_TRUE(read.aborted.empty());
+}
+
+// Each check is made on the first broker, after a restart from the WAL, and after one from objects.
+TEST(EndTransaction, ZombiesAreFencedForGood) {
+  Cluster cluster;
+  const auto check = [](Broker& broker, const std::string& where) {
+    EXPECT_EQ(broker.produce(txn(1, 1, 4)).error, Errc::invalid_producer_epoch) << where;
+    EXPECT_EQ(broker.produce(txn(1, 1, 5)).error, Errc::out_of_order_sequence) << where << ": the marker began the epoch";
+    EXPECT_EQ(broker.end_transaction(1, true, 4, 9).error, Errc::invalid_producer_epoch) << where;
+    EXPECT_EQ(broker.end_transaction(1, true, 5, 7).error, Errc::coordinator_fenced) << where;
+    EXPECT_EQ(broker.end_transaction(2, true, 0, 2).error, Errc::coordinator_fenced) << where;
+    EXPECT_EQ(broker.end_transaction(3, true, 0, 0, true).error, Errc::invalid_producer_epoch) << where << ": not bumped";
+    EXPECT_EQ(broker.state().last_stable_offset, model::Offset(4)) << where << ": transaction 3 is open";
+  };
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    ASSERT_EQ(broker.produce(txn(1, 0, 4)).error, Errc::none);
+    ASSERT_EQ(broker.end_transaction(1, false, 5, 8).error, Errc::none);  // fences epoch 4 by raising it
+    ASSERT_EQ(broker.produce(txn(2, 0)).error, Errc::none);
+    ASSERT_EQ(broker.end_transaction(2, true, 0, 3).error, Errc::none);
+    ASSERT_EQ(broker.produce(txn(3, 0)).error, Errc::none);
+    check(broker, "first run");
+  }
+  {
+    Broker broker(cluster);
+    broker.start();
+    check(broker, "from the WAL");
+    broker.upload();
+    check(broker, "after the upload");
+  }
+  Broker broker(cluster);
+  broker.start();
+  check(broker, "from objects");
+  ASSERT_EQ(broker.produce(txn(1, 0, 5)).error, Errc::none);
+  ASSERT_EQ(broker.end_transaction(1, true, 6, 8, true).error, Errc::none);
+  ASSERT_EQ(broker.end_transaction(3, true, 1, 0, true).error, Errc::none);
+  EXPECT_EQ(broker.state().last_stable_offset, broker.state().high_watermark);
+}
+
+TEST(Verification, ABatchThatItsMarkerOvertookIsRefused) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic();
+  const auto produce = [&](const bytes::Buffer& records, std::uint64_t guard) {
+    return cluster
+        .run(broker.log->produce({.partition = partition(),
+                                  .records = records.view(),
+                                  .deadline = cluster.manual.now() + std::chrono::seconds(5),
+                                  .guard = guard}))
+        .error;
+  };
+  const auto begin = [&](std::int16_t epoch, std::int32_t sequence) {
+    return cluster.run(broker.log->begin_verification({.partition = partition(),
+                                                       .producer_id = model::ProducerId(1),
+                                                       .epoch = model::ProducerEpoch(epoch),
+                                                       .base_sequence = model::Sequence(sequence)}));
+  };
+  EXPECT_EQ(produce(txn(1, 0), 0), Errc::invalid_txn_state) << "not verified";
+  const Verification first = begin(0, 0);
+  ASSERT_TRUE(first.needed);
+  ASSERT_EQ(broker.end_transaction(1, false).error, Errc::none);
+  EXPECT_EQ(produce(txn(1, 0), first.guard), Errc::invalid_txn_state) << "its transaction has ended meanwhile";
+  const Verification second = begin(0, 0);
+  ASSERT_TRUE(second.needed);
+  EXPECT_NE(second.guard, first.guard);
+  EXPECT_EQ(produce(txn(1, 0), second.guard), Errc::none);
+  EXPECT_FALSE(begin(0, 1).needed) << "ongoing";
+  EXPECT_EQ(produce(txn(1, 1), 0), Errc::none);
+  ASSERT_EQ(broker.end_transaction(1, true, 1).error, Errc::none);
+  EXPECT_EQ(begin(0, 2).error, Errc::invalid_producer_epoch);
+  EXPECT_EQ(broker.produce(batch({.producer = 5, .sequence = 0}), partition(), true).error, Errc::none);
+}
+
+TEST(Transactions, OneThatBeganBelowTheLogStartHoldsReadersThere) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic();
+  ASSERT_EQ(broker.produce(txn(1, 0)).error, Errc::none);
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+  EXPECT_EQ(broker.state().last_stable_offset, model::Offset(0));
+  ASSERT_EQ(broker.raise_log_start(2), Errc::none);
+  EXPECT_EQ(broker.state().last_stable_offset, model::Offset(2));
+  ASSERT_EQ(broker.end_transaction(1, false).error, Errc::none);
+  EXPECT_EQ(broker.state().last_stable_offset, model::Offset(5));
+  const ReadOutcome read = broker.read(2, 1U << 20U, Isolation::read_committed);
+  EXPECT_EQ(read.aborted.size(), 1U) << "it reaches into what is left";
+}
+
+// A read that has its blocks when retention goes past them must not be answered without the spans that were dropped with them.
+TEST(Transactions, AReadThatRetentionOvertakesShowsNothingAborted) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    ASSERT_EQ(broker.produce(txn(1, 0)).error, Errc::none);
+    ASSERT_EQ(broker.end_transaction(1, false).error, Errc::none);
+    broker.upload();
+    ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+    broker.upload();
+  }
+  Broker broker(cluster);
+  broker.start();
+  cluster.store.hold_gets = true;
+  std::optional<ReadOutcome> outcome;
+  const auto read = [](Log* log, base::MonoTime deadline, std::optional<ReadOutcome>* into) -> runtime::Task<void> {
+    *into = co_await log->read({.partition = partition(),
+                                .offset = model::Offset(0),
+                                .max_bytes = 10,
+                                .isolation = Isolation::read_committed,
+                                .deadline = deadline});
+  };
+  cluster.manual.doors.shards[0]->post(
+      [&] { broker.scope.spawn("read", read(broker.log.get(), cluster.manual.now() + std::chrono::seconds(60), &outcome)); });
+  cluster.manual.drain();
+  ASSERT_FALSE(outcome);
+  ASSERT_EQ(broker.raise_log_start(2), Errc::none);
+  cluster.store.let_gets_go();
+  cluster.manual.drain();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->error, Errc::offset_out_of_range);
+  EXPECT_TRUE(outcome->batches.empty());
+}
+
+TEST(Transactions, ProducersWithAnOpenOneAreNotForgotten) {
+  Cluster cluster;
+  Broker broker(cluster, {.producer_id_expiration_ms = 1000});
+  broker.start();
+  broker.create_topic();
+  const base::WallMs old = cluster.manual.doors.shards[0]->wall_now_ms() - 5000;
+  ASSERT_EQ(broker.produce(batch({.producer = 1, .sequence = 0, .transactional = true, .timestamps = {old}})).error,
+            Errc::none);
+  ASSERT_EQ(broker.produce(batch({.producer = 2, .sequence = 0, .timestamps = {old}})).error, Errc::none);
+  const auto known = [&] {
+    std::vector<std::int64_t> ids;
+    const ProducersOutcome all = cluster.run(broker.log->producers(partition(), cluster.manual.now()));
+    for (const ProducerInfo& producer : all.producers) ids.push_back(producer.producer_id.value());
+    return ids;
+  };
+  EXPECT_EQ(known(), (std::vector<std::int64_t>{1, 2}));
+  cluster.manual.advance(std::chrono::minutes(21));
+  EXPECT_EQ(known(), (std::vector<std::int64_t>{1}));
+  const ProducersOutcome all = cluster.run(broker.log->producers(partition(), cluster.manual.now()));
+  EXPECT_EQ(all.producers.at(0).transaction_start, model::Offset(0));
+  EXPECT_EQ(all.producers.at(0).last_sequence, model::Sequence(0));
+  EXPECT_EQ(broker.state().last_stable_offset, model::Offset(0));
+}
+
+TEST(DeleteRecords, MovesTheLogStartAsClientsAsk) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic();
+  for (int i = 0; i < 4; ++i) ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+  const auto to = [&](std::int64_t offset) {
+    return cluster.run(broker.log->delete_records(partition(), model::Offset(offset), cluster.manual.now()));
+  };
+  EXPECT_EQ(to(5).error, Errc::offset_out_of_range);
+  EXPECT_EQ(to(-2).error, Errc::offset_out_of_range);
+  EXPECT_EQ(to(2).log_start, model::Offset(2));
+  EXPECT_EQ(to(1).log_start, model::Offset(2)) << "it never goes back";
+  EXPECT_EQ(to(-1).log_start, model::Offset(4)) << "the high watermark";
+  EXPECT_EQ(cluster.run(broker.log->delete_records(partition(9), model::Offset(0), cluster.manual.now())).error,
+            Errc::unknown_partition);
+}
+
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ULL + 1) {}
+  std::uint64_t below(std::uint64_t bound) {
+    state_ ^= state_ << 13U;
+    state_ ^= state_ >> 7U;
+    state_ ^= state_ << 17U;
+    return state_ % bound;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+/// Producers that open and end transactions among plain batches while uploads, restarts, pressed memory and a rising log start
+/// go on; after each step a consumer reads the whole partition in pieces and must see what was committed, and nothing else.
+class Histories {
+ public:
+  explicit Histories(std::uint64_t seed) : random_(seed) {
+    begin();
+    broker_->create_topic();
+  }
+  void run(int steps) {
+    for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) {
+      step();
+      check("step " + std::to_string(i));
+    }
+  }
+
+ private:
+  struct Producer {
+    std::int16_t epoch = 0;
+    std::int32_t sequence = 0;
+    std::vector<std::pair<std::int64_t, std::string>> open;
+    std::int64_t first = -1;
+  };
+  void begin() {
+    broker_ = nullptr;
+    broker_ = std::make_unique<Broker>(cluster_, Options{.tail_memory_bytes_max = 2000});
+    broker_->start();
+  }
+  void step() {
+    const auto id = static_cast<std::int64_t>(random_.below(4));
+    Producer& producer = producers_[id];
+    switch (random_.below(12)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3: write(id, producer); break;
+      case 4:
+      case 5: end(id, producer, random_.below(2) == 0); break;
+      case 6:
+      case 7: {
+        const std::string value = fmt::format("p{}", ++written_);
+        const ProduceOutcome outcome = broker_->produce(batch({.value = value}));
+        ASSERT_EQ(outcome.error, Errc::none);
+        committed_[outcome.base_offset.value()] = value;
+        break;
+      }
+      case 8: broker_->upload(random_.below(2) == 0 ? 300 : UINT64_MAX); break;
+      case 9: broker_->wal->press_memory(random_.below(4000)); break;
+      case 10:
+        if (random_.below(3) == 0) begin();
+        break;
+      case 11:
+        if (random_.below(4) == 0) raise();
+        break;
+      default: break;
+    }
+  }
+  void write(std::int64_t id, Producer& producer) {
+    const std::string value = fmt::format("t{}", ++written_);
+    const ProduceOutcome outcome = broker_->produce(txn(id, producer.sequence, producer.epoch, value));
+    ASSERT_EQ(outcome.error, Errc::none) << outcome.message;
+    ++producer.sequence;
+    producer.open.emplace_back(outcome.base_offset.value(), value);
+    if (producer.first < 0) producer.first = outcome.base_offset.value();
+  }
+  void end(std::int64_t id, Producer& producer, bool commit) {
+    const bool bump = random_.below(3) == 0;
+    if (bump) {
+      ++producer.epoch;
+      producer.sequence = 0;
+    }
+    const ProduceOutcome outcome = broker_->end_transaction(id, commit, producer.epoch, 0, bump);
+    ASSERT_EQ(outcome.error, Errc::none) << outcome.message;
+    if (commit) committed_.insert(producer.open.begin(), producer.open.end());
+    producer.open.clear();
+    producer.first = -1;
+  }
+  void raise() {
+    const PartitionState state = broker_->state();
+    const auto room = static_cast<std::uint64_t>(state.high_watermark - state.log_start);
+    log_start_ = state.log_start.value() + static_cast<std::int64_t>(random_.below(room + 1) / 2);
+    ASSERT_EQ(broker_->raise_log_start(log_start_), Errc::none);
+  }
+  void check(const std::string& where) {
+    const PartitionState state = broker_->state();
+    std::int64_t first_open = state.high_watermark.value();
+    for (const auto& [id, producer] : producers_) {
+      // Once all its batches lie below the log start, a restart may let go of it.
+      if (!producer.open.empty() && producer.open.back().first >= state.log_start.value()) {
+        for (const auto& [offset, value] : producer.open) {
+          if (offset >= state.log_start.value()) first_open = std::min(first_open, offset);
+        }
+      }
+    }
+    ASSERT_LE(state.last_stable_offset.value(), first_open) << where;
+    ASSERT_GE(state.last_stable_offset.value(), last_stable_) << where << ": it went back";
+    last_stable_ = state.last_stable_offset.value();
+    std::map<std::int64_t, std::string> shown;
+    for (model::Offset at = state.log_start; at < state.last_stable_offset;) {
+      const ReadOutcome read =
+          broker_->read(at.value(), 1 + static_cast<std::uint32_t>(random_.below(600)), Isolation::read_committed);
+      ASSERT_EQ(read.error, Errc::none) << where << ": " << read.message;
+      ASSERT_GT(read.end, at) << where;
+      ASSERT_LE(read.end, read.last_stable_offset) << where;
+      consume(read, shown);
+      at = read.end;
+    }
+    std::map<std::int64_t, std::string> expected;
+    for (auto it = committed_.lower_bound(state.log_start.value()); it != committed_.end(); ++it) {
+      if (it->first < state.last_stable_offset.value()) expected.insert(*it);
+    }
+    ASSERT_EQ(shown, expected) << where;
+  }
+
+  Random random_;
+  Cluster cluster_;
+  std::unique_ptr<Broker> broker_;
+  std::map<std::int64_t, Producer> producers_;
+  std::map<std::int64_t, std::string> committed_;
+  std::int64_t log_start_ = 0;
+  std::int64_t last_stable_ = 0;
+  int written_ = 0;
+};
+
+TEST(Transactions, RandomHistoriesShowWhatWasCommittedAndNothingElse) {
+  for (std::uint64_t seed = 1; seed <= 40 && !::testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    Histories(seed).run(120);
+  }
+}
+
+}  // namespace
+}  // namespace weir::log::testing
