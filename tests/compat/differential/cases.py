@@ -132,6 +132,14 @@ def produce_idempotent(s):
 
 
 @case("Produce")
+def produce_transactional(s):
+    t = s.topic()
+    pid = s.quiet("InitProducerId", {"transactional_id": None, "transaction_timeout_ms": 60000}, 4)["producer_id"]
+    send(s, t, batch([b"a"], producer=(pid, 0, 0), attributes=0x10), label="transactional batch without a transactional id")
+    send(s, t, batch([b"a"], producer=(pid, 0, 0), attributes=0x30), label="marker of a client")
+
+
+@case("Produce")
 def produce_several(s):
     t, u = s.topic(partitions=3), s.topic("u")
     data = [{**s.named(t, 13), "partition_data": [{"index": i, "records": batch([b"x"])} for i in (2, 0, 8)]},
