@@ -154,6 +154,23 @@ TEST(Coordinator, AWriteOfUnknownOutcomeIsReadAgain) {
   EXPECT_EQ(run.commit("g", 3), Errc::none);
 }
 
+// With the store down a partition opens without its footers: that is no empty log.
+TEST(Coordinator, GroupsWaitForTheFootersOfTheirLog) {
+  Cluster cluster;
+  {
+    BrokerRun run(cluster);
+    ASSERT_EQ(run.commit("g", 7), Errc::none);
+    run.broker.upload();
+  }
+  cluster.store.down = true;
+  BrokerRun run(cluster);
+  EXPECT_EQ(cluster.run(run.coordinator->offsets("g", {})).error, Errc::loading);
+  EXPECT_EQ(run.commit("g", 8), Errc::loading);
+  cluster.store.down = false;
+  cluster.manual.advance(60s);
+  EXPECT_EQ(run.offset("g"), 7);
+}
+
 TEST(Coordinator, TheLogStaysShort) {
   Cluster cluster;
   Options options;

@@ -140,7 +140,6 @@ class Partition {
   // partition_write.cc
   void push(Outgoing write);
   void pump();
-  bool launch(std::vector<Outgoing> writes);
   runtime::Task<void> write(std::shared_ptr<Flight> flight);
   void settle();
   void settle_one(Flight& flight);
@@ -153,7 +152,7 @@ class Partition {
   // partition_load.cc
   runtime::Task<void> load();
   runtime::Task<base::Result<void>> load_once();
-  base::Result<void> replay(const log::ReadOutcome& outcome, model::Offset from, model::Offset to);
+  base::Result<void> replay(const log::ReadOutcome& outcome, model::Offset from);
   base::Result<void> replay_batch(bytes::Bytes batch, const model::BatchHeader& header, model::Offset from);
   void make_groups();
 
@@ -176,7 +175,8 @@ class Partition {
 
   std::deque<Outgoing> queue_;
   std::deque<std::shared_ptr<Flight>> flights_;
-  bool holding_ = false;  ///< a checkpoint is being appended: nothing else is
+  std::size_t appends_open_ = 0;  ///< calls of the log that have not returned, also of writes given up by lose()
+  bool holding_ = false;          ///< a checkpoint is being appended: nothing else is
   bool checkpointing_ = false;
   std::uint64_t log_bytes_ = 0;  ///< of batches from log start on
   std::uint64_t load_number_ = 0;

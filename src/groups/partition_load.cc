@@ -9,11 +9,7 @@
 #include "model/records.h"
 
 namespace weir::groups {
-namespace {
-
 using runtime::Task;
-
-}  // namespace
 
 Task<void> Partition::load() {
   const base::MonoTime begun = reactor_.now();
@@ -41,9 +37,11 @@ Task<base::Result<void>> Partition::load_once() {
   log_bytes_ = 0;
   const auto state = co_await doors_.log.state(id_);
   if (!state) co_return std::unexpected(state.error());
-  if (state->quarantined) co_return base::fail(base::ErrorKind::corrupt, state->quarantine_reason);
-  // After a write of unknown outcome: only what is decided counts.
-  if (state->end != state->high_watermark) co_return base::fail(base::ErrorKind::retry, "batches are not decided yet");
+  // Also while its objects' footers are not there: until then an offset of zero says nothing.
+  if (!state->quarantine_reason.empty()) co_return base::fail(base::ErrorKind::retry, state->quarantine_reason);
+  // After a write of unknown outcome: only what is decided counts, and nothing may come behind what is read.
+  if (appends_open_ > 0 || state->end != state->high_watermark)
+    co_return base::fail(base::ErrorKind::retry, "batches are not decided yet");
   const model::Offset end = state->high_watermark;
   for (model::Offset at = state->log_start; at < end;) {
     const log::ReadOutcome outcome = co_await doors_.log.read(
@@ -53,14 +51,13 @@ Task<base::Result<void>> Partition::load_once() {
       co_return base::fail(base::ErrorKind::retry, fmt::format("{}: {}", log::to_string(outcome.error), outcome.message));
     }
     if (outcome.end <= at) co_return base::fail(base::ErrorKind::corrupt, fmt::format("nothing at offset {}", at.value()));
-    WEIR_CO_TRY(replay(outcome, at, end));
+    WEIR_CO_TRY(replay(outcome, at));
     at = outcome.end;
   }
   co_return base::Result<void>();
 }
 
-base::Result<void> Partition::replay(const log::ReadOutcome& outcome, model::Offset from, model::Offset to) {
-  (void)to;
+base::Result<void> Partition::replay(const log::ReadOutcome& outcome, model::Offset from) {
   bytes::Buffer all;
   if (outcome.batches.size() == 1) {
     all = outcome.batches.front();

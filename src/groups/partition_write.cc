@@ -75,10 +75,12 @@ void Partition::pump() {
 
 // Spawned tasks begin in the order of spawning, and the log gives offsets in the order of calls: I2.
 Task<void> Partition::write(std::shared_ptr<Flight> flight) {
+  ++appends_open_;
   flight->outcome = co_await doors_.log.produce({.partition = id_,
                                                  .records = flight->batch.view(),
                                                  .deadline = reactor_.now() + doors_.options.commit_timeout,
                                                  .coordinator = true});
+  --appends_open_;
   flight->done = true;
   if (flight->load_number == load_number_) settle();
 }

@@ -232,7 +232,10 @@ void Machine::on(const Written& event) {
     case PendingWrite::Kind::static_member:
       if (stored) {
         const auto member = g_.members.find(write.new_member);
-        if (member != g_.members.end()) answer_join(member->second, std::move(write.join));
+        if (member != g_.members.end()) {
+          answer_join(member->second, std::move(write.join));
+          renew_session(member->second);  // it did not expire while it waited
+        }
       } else {
         undo_static_member(write);
       }
