@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/features.h"
 #include "api/registry.h"
 
 namespace weir::api {
@@ -59,7 +60,19 @@ runtime::Task<Reply> handle_api_versions(Call call) {
     co_return make_reply(call, response);
   }
   for (const Entry& entry : served_apis()) response.api_keys.push_back(to_wire(wire::api_info(entry.key)));
-  response.finalized_features_epoch = 0;
+  for (const Feature& feature : features) {
+    wire::ApiVersionsResponse::SupportedFeature supported;
+    supported.name = feature.name;
+    supported.min_version = feature.level;
+    supported.max_version = feature.level;
+    response.supported_features.push_back(std::move(supported));
+    wire::ApiVersionsResponse::FinalizedFeature finalized;
+    finalized.name = feature.name;
+    finalized.min_version_level = feature.level;
+    finalized.max_version_level = feature.level;
+    response.finalized_features.push_back(std::move(finalized));
+  }
+  response.finalized_features_epoch = features_epoch;
   co_return make_reply(call, response);
 }
 

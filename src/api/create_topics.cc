@@ -9,6 +9,7 @@
 #include "api/access.h"
 #include "api/errors.h"
 #include "api/handler.h"
+#include "config/effective.h"
 #include "model/topic_name.h"
 
 namespace weir::api {
@@ -18,8 +19,6 @@ using model::ErrorCode;
 using runtime::Task;
 using TopicIn = wire::CreateTopicsRequest::Topic;
 using TopicOut = wire::CreateTopicsResponse::Topic;
-
-constexpr std::int32_t partitions_max = 100'000;  // of one topic: a request for more is a mistake, and 2 KiB of memory each
 
 struct Checked {
   ErrorCode error = ErrorCode::none;
@@ -68,6 +67,9 @@ Checked check(const Call& call, const TopicIn& topic) {
   if (const std::string fault = model::topic_name_fault(topic.name); !fault.empty()) {
     return refuse(ErrorCode::invalid_topic_exception, fault);
   }
+  if (topic.name == "__cluster_metadata") {
+    return refuse(ErrorCode::invalid_request, "Creation of internal topic __cluster_metadata is prohibited.");
+  }
   Checked checked;
   meta::TopicRecord& record = checked.record;
   record.name = std::string(topic.name);
@@ -87,8 +89,8 @@ Checked check(const Call& call, const TopicIn& topic) {
                                     ? static_cast<std::int16_t>(settings.integer("default.replication.factor"))
                                     : topic.replication_factor;
   }
-  if (record.partition_count > partitions_max) {
-    return refuse(ErrorCode::invalid_partitions, fmt::format("A topic has at most {} partitions.", partitions_max));
+  if (record.partition_count > topic_partitions_max) {
+    return refuse(ErrorCode::invalid_partitions, fmt::format("A topic has at most {} partitions.", topic_partitions_max));
   }
   for (const auto& config : topic.configs) {
     if (!config.value)
@@ -97,28 +99,20 @@ Checked check(const Call& call, const TopicIn& topic) {
       return refuse(ErrorCode::invalid_config, fmt::format("{} is given twice", config.name));
     }
   }
-  if (auto valid = config::check_topic_values(record.configs); !valid)
+  if (auto valid = config::check_topic_values(record.configs, call.services.live.current()->settings); !valid)
     return refuse(ErrorCode::invalid_config, valid.error().text);
   return checked;
 }
 
-std::int8_t wire_source(config::EffectiveValue::Source source) {
-  switch (source) {
-    case config::EffectiveValue::Source::topic: return 1;
-    case config::EffectiveValue::Source::static_broker: return 4;
-    case config::EffectiveValue::Source::default_value: return 5;
-  }
-  return 0;
-}
-
 void add_configs(const Call& call, const meta::TopicRecord& record, std::deque<std::string>& texts, TopicOut& out) {
   out.configs.emplace();
+  const ConfigViewPtr view = call.services.live.current();
   for (const config::Declaration& declaration : config::topic_declarations()) {
-    const config::EffectiveValue value = config::topic_value(declaration, record.configs, call.services.config.settings);
+    const config::Described value = config::describe_own(declaration, config::Source::topic, record.configs, view->settings);
     wire::CreateTopicsResponse::Config config;
     config.name = declaration.name;
     if (value.value) config.value = texts.emplace_back(*value.value);
-    config.config_source = wire_source(value.source);
+    config.config_source = static_cast<std::int8_t>(value.source);
     out.configs->push_back(std::move(config));
   }
 }

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "api/config_admin.h"
 #include "api/dispatch.h"
 #include "api/producer_ids.h"
 #include "api/services.h"
@@ -28,6 +29,7 @@ struct ShardState {
 struct Call {
   Services& services;
   TopicAdmin& topic_admin;
+  ConfigAdmin& config_admin;
   ProducerIds& producer_ids;
   ShardState shard;
   ConnectionState& state;
@@ -110,5 +112,22 @@ runtime::Task<Reply> handle_delete_groups(Call call);
 runtime::Task<Reply> handle_delete_records(Call call);
 runtime::Task<Reply> handle_offset_for_leader_epoch(Call call);
 runtime::Task<Reply> handle_describe_producers(Call call);
+runtime::Task<Reply> handle_describe_configs(Call call);
+runtime::Task<Reply> handle_alter_configs(Call call);
+runtime::Task<Reply> handle_create_partitions(Call call);
+runtime::Task<Reply> handle_incremental_alter_configs(Call call);
+runtime::Task<Reply> handle_describe_cluster(Call call);
+runtime::Task<Reply> handle_list_config_resources(Call call);
+runtime::Task<Reply> handle_describe_topic_partitions(Call call);
+runtime::Task<Reply> handle_describe_log_dirs(Call call);
+runtime::Task<Reply> handle_describe_quorum(Call call);
+runtime::Task<Reply> handle_update_features(Call call);
+runtime::Task<Reply> handle_elect_leaders(Call call);
+runtime::Task<Reply> handle_alter_partition_reassignments(Call call);
+runtime::Task<Reply> handle_list_partition_reassignments(Call call);
+runtime::Task<Reply> handle_alter_replica_log_dirs(Call call);
+runtime::Task<Reply> handle_unregister_broker(Call call);
+runtime::Task<Reply> handle_get_telemetry_subscriptions(Call call);
+runtime::Task<Reply> handle_push_telemetry(Call call);
 
 }  // namespace weir::api

@@ -2,14 +2,15 @@
 #include "wire/metadata.h"
 
 #include <deque>
+#include <numeric>
 #include <set>
 
 #include "api/access.h"
 #include "api/endpoint.h"
 #include "api/errors.h"
 #include "api/handler.h"
+#include "api/view.h"
 #include "model/topic_name.h"
-#include "runtime/when_all.h"
 
 namespace weir::api {
 namespace {
@@ -18,32 +19,6 @@ using model::ErrorCode;
 using runtime::Task;
 
 using TopicOut = wire::MetadataResponse::Topic;
-
-// As many replicas as were asked for, all in sync: this broker first, for the rest stands the object store. Their ids are distinct,
-// since tools put them into sets and count those, and belong to no broker of the answer: clients know such ids from Kafka, where
-// a broker that is down is a replica still but no longer listed, and never connect to them (docs/gates-and-limits.md).
-std::vector<model::NodeId> replicas_of(const meta::TopicRecord& topic, std::int32_t partition, model::NodeId self) {
-  std::vector<model::NodeId> nodes;
-  if (static_cast<std::size_t>(partition) < topic.assignments.size()) {
-    for (const std::int32_t node : topic.assignments[static_cast<std::size_t>(partition)]) nodes.emplace_back(node);
-    return nodes;
-  }
-  const std::int32_t step = self.value() <= INT32_MAX - topic.replication_factor ? 1 : -1;
-  for (std::int32_t i = 0; i < topic.replication_factor; ++i) nodes.push_back(self + i * step);
-  return nodes;
-}
-
-Task<std::vector<model::LeaderEpoch>> epochs_of(Call& call, const meta::TopicRecord& topic) {
-  std::vector<Task<base::Result<log::PartitionState>>> states;
-  for (std::int32_t p = 0; p < topic.partition_count; ++p) {
-    states.push_back(call.services.log.state({.topic = topic.id, .partition = model::PartitionIndex(p)}));
-  }
-  std::vector<model::LeaderEpoch> epochs;
-  for (const auto& state : co_await runtime::when_all(std::move(states))) {
-    epochs.push_back(state ? state->epoch : model::no_leader_epoch);
-  }
-  co_return epochs;
-}
 
 // `names` keeps what the answer borrows.
 Task<TopicOut> describe(Call& call, const meta::TopicRecord& topic, bool with_operations, std::deque<std::string>& names) {
@@ -54,7 +29,11 @@ Task<TopicOut> describe(Call& call, const meta::TopicRecord& topic, bool with_op
   out.is_internal = topic.internal;
   if (with_operations) out.topic_authorized_operations = authorized_operations(call, security::ResourceType::topic, topic.name);
   std::vector<model::LeaderEpoch> epochs;
-  if (call.ctx.api_version >= 7) epochs = co_await epochs_of(call, topic);
+  if (call.ctx.api_version >= 7) {
+    std::vector<std::int32_t> all(static_cast<std::size_t>(topic.partition_count));
+    std::iota(all.begin(), all.end(), 0);
+    epochs = co_await epochs_of(call, topic, std::move(all));
+  }
   out.partitions.reserve(static_cast<std::size_t>(topic.partition_count));
   for (std::int32_t p = 0; p < topic.partition_count; ++p) {
     wire::MetadataResponse::Partition partition;
@@ -143,13 +122,14 @@ runtime::Task<Reply> handle_metadata(Call call) {
   } else {
     std::set<std::string_view> seen;
     for (const wire::MetadataRequest::Topic& topic : *request->topics) {
-      if (topic.name && !seen.insert(*topic.name).second) continue;
+      if (topic.name && topic.topic_id.is_zero() && !seen.insert(*topic.name).second) continue;
       if (call.ctx.api_version < 12 && (!topic.name || !topic.topic_id.is_zero())) {
         // Ids came with version 12; before it the field is there, but asking by it is an error.
         response.topics.push_back(failed("", topic.topic_id, ErrorCode::invalid_request));
-      } else if (topic.name) {
+      } else if (topic.name && topic.topic_id.is_zero()) {
         response.topics.push_back(co_await by_name(call, *request, *topic.name, names));
       } else {
+        // An id is asked by the id alone: a stale one is not the topic that has the name now.
         response.topics.push_back(co_await by_id(call, *request, topic.topic_id, names));
       }
     }

@@ -29,12 +29,29 @@ constexpr auto entries = std::to_array<Entry>({
     {.key = wire::ApiKey::api_versions, .handle = handle_api_versions},
     {.key = wire::ApiKey::create_topics, .handle = handle_create_topics},
     {.key = wire::ApiKey::delete_topics, .handle = handle_delete_topics},
-    {.key = wire::ApiKey::init_producer_id, .handle = handle_init_producer_id},
-    {.key = wire::ApiKey::delete_groups, .handle = handle_delete_groups},
-    {.key = wire::ApiKey::offset_delete, .handle = handle_offset_delete},
     {.key = wire::ApiKey::delete_records, .handle = handle_delete_records},
+    {.key = wire::ApiKey::init_producer_id, .handle = handle_init_producer_id},
     {.key = wire::ApiKey::offset_for_leader_epoch, .handle = handle_offset_for_leader_epoch},
+    {.key = wire::ApiKey::describe_configs, .handle = handle_describe_configs},
+    {.key = wire::ApiKey::alter_configs, .handle = handle_alter_configs},
+    {.key = wire::ApiKey::alter_replica_log_dirs, .handle = handle_alter_replica_log_dirs},
+    {.key = wire::ApiKey::describe_log_dirs, .handle = handle_describe_log_dirs},
+    {.key = wire::ApiKey::create_partitions, .handle = handle_create_partitions},
+    {.key = wire::ApiKey::delete_groups, .handle = handle_delete_groups},
+    {.key = wire::ApiKey::elect_leaders, .handle = handle_elect_leaders},
+    {.key = wire::ApiKey::incremental_alter_configs, .handle = handle_incremental_alter_configs},
+    {.key = wire::ApiKey::alter_partition_reassignments, .handle = handle_alter_partition_reassignments},
+    {.key = wire::ApiKey::list_partition_reassignments, .handle = handle_list_partition_reassignments},
+    {.key = wire::ApiKey::offset_delete, .handle = handle_offset_delete},
+    {.key = wire::ApiKey::describe_quorum, .handle = handle_describe_quorum},
+    {.key = wire::ApiKey::update_features, .handle = handle_update_features},
+    {.key = wire::ApiKey::describe_cluster, .handle = handle_describe_cluster},
     {.key = wire::ApiKey::describe_producers, .handle = handle_describe_producers},
+    {.key = wire::ApiKey::unregister_broker, .handle = handle_unregister_broker},
+    {.key = wire::ApiKey::get_telemetry_subscriptions, .handle = handle_get_telemetry_subscriptions},
+    {.key = wire::ApiKey::push_telemetry, .handle = handle_push_telemetry},
+    {.key = wire::ApiKey::list_config_resources, .handle = handle_list_config_resources},
+    {.key = wire::ApiKey::describe_topic_partitions, .handle = handle_describe_topic_partitions},
 });
 
 const Entry* find_entry(std::int16_t key) {
@@ -44,7 +61,8 @@ const Entry* find_entry(std::int16_t key) {
 
 class RegistryDispatcher final : public Dispatcher {
  public:
-  explicit RegistryDispatcher(Services& services) : services_(services), topic_admin_(services), producer_ids_(services) {
+  explicit RegistryDispatcher(Services& services)
+      : services_(services), topic_admin_(services), config_admin_(services, topic_admin_), producer_ids_(services) {
     const auto slots = static_cast<std::size_t>(services.config.settings.integer("max.incremental.fetch.session.cache.slots"));
     const std::size_t shard_count = services.runtime.shards.size();
     for (std::size_t i = 0; i < shard_count; ++i) {
@@ -84,6 +102,7 @@ class RegistryDispatcher final : public Dispatcher {
     const std::uint32_t shard = runtime::Reactor::current().shard().value();
     return entry->handle(Call{.services = services_,
                               .topic_admin = topic_admin_,
+                              .config_admin = config_admin_,
                               .producer_ids = producer_ids_,
                               .shard = {.sessions = &sessions_[shard]},
                               .state = state,
@@ -95,6 +114,7 @@ class RegistryDispatcher final : public Dispatcher {
  private:
   Services& services_;
   TopicAdmin topic_admin_;
+  ConfigAdmin config_admin_;
   ProducerIds producer_ids_;
   std::vector<FetchSessionCache> sessions_;  ///< by shard, each touched on its own
 };

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "api/client_telemetry.h"
+#include "api/live_config.h"
 #include "config/broker_config.h"
 #include "groups/coordinator.h"
 #include "log/log.h"
@@ -31,11 +33,14 @@ struct Services {
   meta::Meta& meta;
   meta::TopicTable& topics;
   groups::Coordinator& groups;
-  const config::BrokerConfig& config;
+  const config::BrokerConfig& config;  ///< as started; what may change is in `live`
+  LiveConfig& live;
+  ClientTelemetry& telemetry;
   security::Authorizer& authorizer;
   model::ClusterId cluster;
   std::vector<AdvertisedListener> advertised;
-  std::function<void()> space_freed;  ///< a topic was deleted: its objects may go; on shard 0
+  std::function<std::uint64_t()> wal_used_bytes;  ///< on shard 0
+  std::function<void()> space_freed;              ///< a topic was deleted: its objects may go; on shard 0
 };
 
 }  // namespace weir::api

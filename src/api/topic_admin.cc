@@ -12,6 +12,10 @@ namespace weir::api {
 
 using runtime::Task;
 
+namespace {
+constexpr std::size_t change_attempts_max = 4;  ///< of a record that an earlier change of unknown outcome made newer
+}  // namespace
+
 Task<base::Result<meta::TopicRecord>> TopicAdmin::create(meta::TopicRecord record) {
   co_return co_await runtime::submit_to(
       *services_.runtime.shards[0], [this, record = std::move(record)]() mutable { return create_here(std::move(record)); });
@@ -59,7 +63,7 @@ Task<base::Result<meta::TopicRecord>> TopicAdmin::create_alone(meta::TopicRecord
 }
 
 Task<base::Result<void>> TopicAdmin::serve(meta::TopicRecord record) {
-  const model::TopicConfig config = config::make_topic_config(record.configs, services_.config.settings);
+  const model::TopicConfig config = config::make_topic_config(record.configs, services_.live.current()->settings);
   auto added = co_await services_.log.add_partitions(record, config);
   if (!added) co_return added;
   co_await services_.topics.add({.record = std::move(record), .config = std::make_shared<const model::TopicConfig>(config)});
@@ -95,6 +99,13 @@ Task<base::Result<void>> TopicAdmin::remove(model::TopicId id) {
 }
 
 Task<base::Result<void>> TopicAdmin::remove_here(model::TopicId id) {
+  (void)co_await changes_.acquire(1);
+  auto removed = co_await remove_alone(id);
+  changes_.release(1);
+  co_return removed;
+}
+
+Task<base::Result<void>> TopicAdmin::remove_alone(model::TopicId id) {
   const auto entry = services_.topics.current()->by_id(id);
   if (entry == nullptr) co_return base::fail(base::ErrorKind::not_found, "This server does not host this topic ID.");
   auto removed = co_await services_.meta.delete_topic(entry->record);
@@ -104,6 +115,67 @@ Task<base::Result<void>> TopicAdmin::remove_here(model::TopicId id) {
   co_await services_.groups.topic_deleted(entry->record.name);
   services_.space_freed();
   co_return gone;
+}
+
+Task<base::Result<meta::TopicRecord>> TopicAdmin::change(model::TopicId id, Edit edit) {
+  co_return co_await runtime::submit_to(*services_.runtime.shards[0],
+                                        [this, id, edit = std::move(edit)] { return change_here(id, edit); });
+}
+
+Task<base::Result<meta::TopicRecord>> TopicAdmin::change_here(model::TopicId id, Edit edit) {
+  (void)co_await changes_.acquire(1);
+  auto changed = co_await change_alone(id, std::move(edit));
+  changes_.release(1);
+  co_return changed;
+}
+
+Task<base::Result<meta::TopicRecord>> TopicAdmin::change_alone(model::TopicId id, Edit edit) {
+  for (std::size_t attempt = 0; attempt < change_attempts_max; ++attempt) {
+    const meta::TopicEntryPtr entry = services_.topics.current()->by_id(id);
+    if (entry == nullptr) co_return base::fail(base::ErrorKind::not_found, "This server does not host this topic ID.");
+    meta::TopicRecord record = entry->record;
+    WEIR_CO_TRY(edit(record));
+    ENSURE(record.id == id && record.partition_count >= entry->record.partition_count, "an edit made '{}' another topic",
+           record.name);
+    auto updated = co_await services_.meta.update_topic(record);
+    if (updated) {
+      co_await show(entry, *updated);
+      co_return updated;
+    }
+    if (updated.kind() != base::ErrorKind::exists) co_return updated;
+    // The keyspace is ahead of the view: a change whose outcome stayed unknown was made after all. Take it over first.
+    auto found = co_await services_.meta.find_topic(entry->record.name);
+    if (!found) co_return std::unexpected(found.error());
+    if (!*found || (*found)->id != id) co_return base::fail(base::ErrorKind::not_found, "The topic was deleted meanwhile.");
+    co_await show(entry, std::move(**found));
+  }
+  co_return base::fail(base::ErrorKind::retry, "The topic is being changed by others again and again.");
+}
+
+Task<void> TopicAdmin::show(meta::TopicEntryPtr before, meta::TopicRecord record) {
+  const model::TopicConfig config = config::make_topic_config(record.configs, services_.live.current()->settings);
+  if (record.partition_count > before->record.partition_count) {
+    // Adding what is there already changes nothing.
+    auto added = co_await services_.log.add_partitions(record, config);
+    ENSURE(added.has_value(), "partitions of '{}' cannot be added: {}", record.name, added.error().text);
+  }
+  if (config != *before->config) co_await services_.log.update_config(record.id, config);
+  co_await services_.topics.update({.record = std::move(record), .config = std::make_shared<const model::TopicConfig>(config)});
+}
+
+Task<void> TopicAdmin::take_over_settings() {
+  (void)co_await changes_.acquire(1);
+  const config::Settings settings = services_.live.current()->settings;
+  std::vector<meta::TopicEntry> changed;
+  const meta::TopicViewPtr view = services_.topics.current();
+  for (const meta::TopicEntryPtr& entry : view->in_order_of_name()) {
+    const model::TopicConfig config = config::make_topic_config(entry->record.configs, settings);
+    if (config == *entry->config) continue;
+    co_await services_.log.update_config(entry->record.id, config);
+    changed.push_back({.record = entry->record, .config = std::make_shared<const model::TopicConfig>(config)});
+  }
+  if (!changed.empty()) co_await services_.topics.update_all(std::move(changed));
+  changes_.release(1);
 }
 
 }  // namespace weir::api

@@ -130,16 +130,18 @@ Task<base::Result<void>> Broker::recover(const Progress& progress) {
   auto snapshot = co_await meta_->load();
   if (!snapshot) co_return base::with_context("keyspace", snapshot.error());
   WEIR_CO_TRY(co_await meta_->resume_deletions(snapshot->leftovers));
+  live_ = std::make_unique<api::LiveConfig>(runtime_, config_);
+  co_await live_->apply(std::move(snapshot->configs));
+  const config::Settings settings = live_->current()->settings;
   topics_ = std::make_unique<meta::TopicTable>(runtime_);
   std::vector<meta::TopicEntry> entries;
   for (const auto& [name, record] : snapshot->topics) {
     entries.push_back(
         {.record = record,
-         .config = std::make_shared<const model::TopicConfig>(config::make_topic_config(record.configs, config_.settings))});
+         .config = std::make_shared<const model::TopicConfig>(config::make_topic_config(record.configs, settings))});
   }
   co_await topics_->fill(std::move(entries));
   log_ = log::make_log(runtime_, *wal_, *meta_, store_, cluster_.id, log_options(config_));
-  const config::Settings& settings = config_.settings;
   WEIR_CO_TRY(co_await log_->open(
       std::move(*snapshot), std::move(*recovered),
       [&settings](const meta::TopicRecord& topic) { return config::make_topic_config(topic.configs, settings); },
@@ -205,15 +207,27 @@ Task<base::Result<void>> Broker::serve() {
                                                             .topics = *topics_,
                                                             .groups = *groups_,
                                                             .config = config_,
+                                                            .live = *live_,
+                                                            .telemetry = telemetry_,
                                                             .authorizer = authorizer_,
                                                             .cluster = cluster_.id,
                                                             .advertised = std::move(advertised),
+                                                            .wal_used_bytes = [this] { return wal_->used_bytes(); },
                                                             .space_freed = [this] { upkeep_->kick(); }});
   dispatcher_ = api::make_dispatcher(*services_);
   server_ = std::make_unique<server::Server>(runtime_, *dispatcher_, std::move(options));
   WEIR_CO_TRY(co_await server_->start());
+  live_->subscribe([this](const api::ConfigViewPtr& view) { take_over(view->settings); });
+  take_over(live_->current()->settings);
   scope_.spawn("session", watch_session());
   co_return base::Result<void>();
+}
+
+// What is not read from the settings each time it is needed. Topics' values are taken over by whoever changed the settings.
+void Broker::take_over(const config::Settings& settings) {
+  server_->limit_connections(static_cast<std::uint32_t>(settings.integer("max.connections")),
+                             static_cast<std::uint32_t>(settings.integer("max.connections.per.ip")));
+  scope_.spawn("settings", log_->expire_producers_after(settings.integer("producer.id.expiration.ms")));
 }
 
 Task<base::Result<void>> Broker::register_segments(std::uint32_t count) {

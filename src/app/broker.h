@@ -60,6 +60,8 @@ class Broker {
   [[nodiscard]] log::Log& log() { return *log_; }
   [[nodiscard]] meta::TopicTable& topics() { return *topics_; }
   [[nodiscard]] wal::Wal& wal() { return *wal_; }
+  /// What clients pushed of their own metrics (KIP-714).
+  [[nodiscard]] const api::ClientTelemetry& telemetry() const { return telemetry_; }
 
  private:
   runtime::Task<base::Result<void>> start_parts(Progress progress);
@@ -70,6 +72,7 @@ class Broker {
   /// Uploads and upkeep: only once the store is known to be ours.
   void begin_background();
   runtime::Task<void> claim_later();
+  void take_over(const config::Settings& settings);
   void seal(const std::string& why);
   runtime::Task<void> watch_session();
   runtime::Task<void> stop_parts();
@@ -82,6 +85,8 @@ class Broker {
   meta::ClusterRecord cluster_;
   std::unique_ptr<meta::Meta> meta_;
   std::unique_ptr<meta::TopicTable> topics_;
+  std::unique_ptr<api::LiveConfig> live_;
+  api::ClientTelemetry telemetry_;
   std::unique_ptr<wal::Wal> wal_;
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<upload::Uploader> uploader_;

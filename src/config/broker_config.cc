@@ -271,21 +271,25 @@ std::string settings_page() {
   std::string page =
       "# Settings\n\nMade from the declarations in `src/config` by `weir settings-page`; the tests compare it.\n";
   const auto section = [&](std::string_view title, std::span<const Declaration> table, Use use) {
-    page += fmt::format("\n## {}\n\n| name | type | default | |\n|---|---|---|---|\n", title);
+    page += fmt::format("\n## {}\n\n| name | type | default | | changes |\n|---|---|---|---|---|\n", title);
     for (const Declaration& d : table) {
       if (d.use != use) continue;
       std::string text(d.documentation);
       if (!d.values.empty()) text += fmt::format(" One of: {}.", d.values);
-      page += fmt::format(
-          "| `{}` | {} | {} | {} |\n", d.name, to_string(d.type),
-          d.default_value ? (d.default_value->empty() ? "empty" : fmt::format("`{}`", *d.default_value)) : "none", text);
+      page +=
+          fmt::format("| `{}` | {} | {} | {} | {} |\n", d.name, to_string(d.type),
+                      d.default_value ? (d.default_value->empty() ? "empty" : fmt::format("`{}`", *d.default_value)) : "none",
+                      text, table.data() == broker_declarations().data() ? to_string(d.dynamic) : "at any time");
     }
   };
   section("Broker: in effect", broker_declarations(), Use::implemented);
   section("Topic: in effect", topic_declarations(), Use::implemented);
+  section("Group: in effect", group_declarations(), Use::implemented);
+  section("Client metrics: in effect", client_metrics_declarations(), Use::implemented);
   section("Broker: stops the start when set", broker_declarations(), Use::refused);
   section("Broker: accepted, without meaning here", broker_declarations(), Use::inert);
   section("Topic: accepted, without meaning here", topic_declarations(), Use::inert);
+  section("Group: accepted, without meaning here", group_declarations(), Use::inert);
   return page;
 }
 

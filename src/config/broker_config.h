@@ -71,18 +71,8 @@ struct BrokerConfig {
 
 [[nodiscard]] base::Result<BrokerConfig> make_broker_config(Settings settings);
 
-/// A topic's settings in effect. `explicit_values` must have been checked with check_topic_values().
-[[nodiscard]] model::TopicConfig make_topic_config(const std::map<std::string, std::string>& explicit_values,
-                                                   const Settings& broker);
-/// Unknown names and malformed values: the first error, in words for the client.
-[[nodiscard]] base::Result<void> check_topic_values(const std::map<std::string, std::string>& values);
-/// The value in effect of one topic setting and where it comes from, for DescribeConfigs.
-struct EffectiveValue {
-  std::optional<std::string> value;
-  enum class Source : std::uint8_t { topic, static_broker, default_value } source = Source::default_value;
-};
-[[nodiscard]] EffectiveValue topic_value(const Declaration& declaration,
-                                         const std::map<std::string, std::string>& explicit_values, const Settings& broker);
+/// A topic's settings in effect. `own` must have been checked with check_topic_values().
+[[nodiscard]] model::TopicConfig make_topic_config(const Values& own, const Settings& broker);
 
 /// docs/settings.md, from the declarations.
 [[nodiscard]] std::string settings_page();

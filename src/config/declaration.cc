@@ -13,12 +13,6 @@ namespace {
 using base::ErrorKind;
 using base::fail;
 
-const Declaration* find(std::span<const Declaration> table, std::string_view name) {
-  const auto at =
-      std::lower_bound(table.begin(), table.end(), name, [](const Declaration& d, std::string_view n) { return d.name < n; });
-  return at != table.end() && at->name == name ? &*at : nullptr;
-}
-
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -81,8 +75,14 @@ std::span<const Declaration> broker_declarations() {
   return all;
 }
 
-const Declaration* find_broker_setting(std::string_view name) { return find(broker_declarations(), name); }
-const Declaration* find_topic_setting(std::string_view name) { return find(topic_declarations(), name); }
+const Declaration* find_setting(std::span<const Declaration> declarations, std::string_view name) {
+  const auto at = std::lower_bound(declarations.begin(), declarations.end(), name,
+                                   [](const Declaration& d, std::string_view n) { return d.name < n; });
+  return at != declarations.end() && at->name == name ? &*at : nullptr;
+}
+const Declaration* find_broker_setting(std::string_view name) { return find_setting(broker_declarations(), name); }
+const Declaration* find_topic_setting(std::string_view name) { return find_setting(topic_declarations(), name); }
+const Declaration* find_dynamic_only_setting(std::string_view name) { return find_setting(dynamic_only_declarations(), name); }
 
 std::string_view nearest_name(std::span<const Declaration> declarations, std::string_view name) {
   std::string_view best;
@@ -148,6 +148,15 @@ std::string_view to_string(Type type) {
     case Type::list: return "list";
     case Type::class_name: return "class";
     case Type::password: return "password";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Dynamic dynamic) {
+  switch (dynamic) {
+    case Dynamic::read_only: return "by a restart";
+    case Dynamic::per_broker: return "per broker";
+    case Dynamic::cluster_wide: return "per broker and for all";
   }
   return "unknown";
 }

@@ -24,23 +24,41 @@ enum class Use : std::uint8_t {
   refused,      ///< Kafka's, and ignoring it would be unsafe: setting it stops the start and says why
 };
 
+/// Whether a broker setting can be changed while the broker runs, and for whom. Kafka's classes, except that weir changes
+/// neither listeners, their TLS and SASL, nor the number of reactors without a restart.
+enum class Dynamic : std::uint8_t {
+  read_only,     ///< by a restart only
+  per_broker,    ///< for one broker
+  cluster_wide,  ///< for one broker or as the default of all
+};
+
 struct Declaration {
   std::string_view name;
   Type type = Type::string;
   std::optional<std::string_view> default_value;  ///< empty: null
   Use use = Use::implemented;
-  std::string_view documentation;  ///< what it does and costs; for inert and refused ones: why it has no effect here
+  Dynamic dynamic = Dynamic::read_only;  ///< broker settings; those of other resources can always be changed
+  std::string_view documentation;        ///< what it does and costs; for inert and refused ones: why it has no effect here
   std::int64_t min = std::numeric_limits<std::int64_t>::min();
   std::int64_t max = std::numeric_limits<std::int64_t>::max();
   std::string_view values;       ///< comma-separated allowed values; empty: any
-  std::string_view broker_name;  ///< topic settings: the broker setting that gives the default; empty: none
+  std::string_view broker_name;  ///< topic and group settings: the broker setting that gives the default; empty: none
 };
 
 [[nodiscard]] std::span<const Declaration> broker_declarations();
 [[nodiscard]] std::span<const Declaration> topic_declarations();
+/// Settings of single groups, over the broker's group.* settings.
+[[nodiscard]] std::span<const Declaration> group_declarations();
+/// Settings of client-metrics subscriptions (KIP-714).
+[[nodiscard]] std::span<const Declaration> client_metrics_declarations();
+/// Broker settings that exist only as dynamic ones and are shown only once set.
+[[nodiscard]] std::span<const Declaration> dynamic_only_declarations();
 /// nullptr when there is no such setting.
 [[nodiscard]] const Declaration* find_broker_setting(std::string_view name);
 [[nodiscard]] const Declaration* find_topic_setting(std::string_view name);
+[[nodiscard]] const Declaration* find_dynamic_only_setting(std::string_view name);
+/// Among declarations in order of name.
+[[nodiscard]] const Declaration* find_setting(std::span<const Declaration> declarations, std::string_view name);
 /// The declared name nearest to `name` by edit distance; empty when nothing is near.
 [[nodiscard]] std::string_view nearest_name(std::span<const Declaration> declarations, std::string_view name);
 
@@ -51,6 +69,7 @@ struct Declaration {
 /// PASSWORD 9).
 [[nodiscard]] std::int8_t wire_type(Type type);
 [[nodiscard]] std::string_view to_string(Type type);
+[[nodiscard]] std::string_view to_string(Dynamic dynamic);
 
 /// Items of a LIST value: comma-separated, trimmed, empty ones dropped.
 [[nodiscard]] std::vector<std::string> split_list(std::string_view value);

@@ -104,9 +104,43 @@ base::Result<Settings> Settings::from(const std::vector<Property>& properties) {
 std::optional<std::string> Settings::text(std::string_view name) const {
   const Declaration* declaration = find_broker_setting(name);
   ENSURE(declaration != nullptr, "the setting '{}' is not declared", name);
-  if (const auto at = given_.find(std::string(name)); at != given_.end()) return at->second.value;
-  if (!declaration->default_value) return std::nullopt;
+  for (const Source layer : {Source::dynamic_broker, Source::dynamic_default, Source::static_broker}) {
+    if (auto value = text_in(layer, name)) return value;
+  }
+  return text_in(Source::default_value, name);
+}
+
+std::optional<std::string> Settings::text_in(Source layer, std::string_view name) const {
+  const auto among = [&](const Values& values) -> std::optional<std::string> {
+    const auto at = values.find(std::string(name));
+    return at == values.end() ? std::nullopt : std::optional(at->second);
+  };
+  if (layer == Source::dynamic_broker) return among(this_broker_);
+  if (layer == Source::dynamic_default) return among(all_brokers_);
+  if (layer == Source::static_broker) {
+    const auto at = given_.find(std::string(name));
+    return at == given_.end() ? std::nullopt : std::optional(at->second.value);
+  }
+  const Declaration* declaration = find_broker_setting(name);
+  if (layer != Source::default_value || declaration == nullptr || !declaration->default_value) return std::nullopt;
   return std::string(*declaration->default_value);
+}
+
+Settings Settings::with_dynamic(const Values& all_brokers, const Values& this_broker) const {
+  const auto effective = [](const Values& values) {
+    Values kept;
+    for (const auto& [name, value] : values) {
+      const Declaration* declaration = find_broker_setting(name);
+      if (declaration == nullptr || declaration->dynamic == Dynamic::read_only || !check_value(*declaration, value)) continue;
+      kept.emplace(name, value);
+    }
+    return kept;
+  };
+  Settings settings;
+  settings.given_ = given_;
+  settings.all_brokers_ = effective(all_brokers);
+  settings.this_broker_ = effective(this_broker);
+  return settings;
 }
 
 bool Settings::boolean(std::string_view name) const { return text(name) == "true"; }

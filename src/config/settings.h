@@ -34,6 +34,22 @@ struct Property {
 /// KEY=VALUE of --override.
 [[nodiscard]] base::Result<Property> parse_override(std::string_view text);
 
+/// Values by name, as an admin set them while brokers ran.
+using Values = std::map<std::string, std::string>;
+
+/// The layers of a broker setting, strongest first; the numbers are Kafka's config sources of DescribeConfigs. A topic's, a
+/// group's or a subscription's own value comes before them all.
+enum class Source : std::int8_t {
+  topic = 1,
+  dynamic_broker = 2,   ///< set for this broker
+  dynamic_default = 3,  ///< set for all brokers
+  static_broker = 4,    ///< given at the start
+  default_value = 5,
+  broker_logger = 6,
+  client_metrics = 7,
+  group = 8,
+};
+
 class Settings {
  public:
   /// All defaults.
@@ -41,8 +57,12 @@ class Settings {
   /// Applies in order; the first error is returned. Unknown names, refused ones and malformed values are errors.
   [[nodiscard]] static base::Result<Settings> from(const std::vector<Property>& properties);
 
-  [[nodiscard]] bool is_set(std::string_view name) const { return given_.contains(std::string(name)); }
-  /// The given value, else the default; empty when that is null. The name must be declared (asserted).
+  /// These settings under what was set while brokers ran. Names that are not dynamic and values that do not fit their
+  /// declaration have no effect (an older or newer binary may have stored them).
+  [[nodiscard]] Settings with_dynamic(const Values& all_brokers, const Values& this_broker) const;
+  /// What one layer says of the setting, by its exact name; empty: nothing.
+  [[nodiscard]] std::optional<std::string> text_in(Source layer, std::string_view name) const;
+  /// The value in effect; empty when that is null. The name must be declared (asserted).
   [[nodiscard]] std::optional<std::string> text(std::string_view name) const;
   [[nodiscard]] bool boolean(std::string_view name) const;
   /// The name must have a non-null value (asserted).
@@ -54,6 +74,8 @@ class Settings {
 
  private:
   std::map<std::string, Property> given_;
+  Values all_brokers_;
+  Values this_broker_;
 };
 
 /// "64MiB", "1GiB", "4096", also with KB/MB/GB read as binary; up to 2^63-1.

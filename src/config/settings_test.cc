@@ -25,7 +25,8 @@ std::string error_of(std::vector<Property> properties) {
 }
 
 TEST(Declarations, AreSortedUniqueDocumentedAndTheirDefaultsParse) {
-  for (const auto table : {broker_declarations(), topic_declarations()}) {
+  for (const auto table : {broker_declarations(), topic_declarations(), group_declarations(), client_metrics_declarations(),
+                           dynamic_only_declarations()}) {
     std::string_view previous;
     for (const Declaration& d : table) {
       EXPECT_LT(previous, d.name);
@@ -147,9 +148,6 @@ TEST(TopicConfig, OwnValuesComeBeforeTheBrokers) {
   EXPECT_TRUE(config.cleanup_compact);
   EXPECT_TRUE(config.cleanup_delete);
   EXPECT_EQ(make_topic_config({}, broker).max_message_bytes, 5000);
-  EXPECT_FALSE(check_topic_values({{"retention.m", "1"}}).has_value());
-  EXPECT_FALSE(check_topic_values({{"cleanup.policy", "shred"}}).has_value());
-  EXPECT_TRUE(check_topic_values({{"retention.ms", "-1"}}).has_value());
 }
 
 }  // namespace

@@ -24,7 +24,8 @@ runtime::Task<void> count_up(Keyspace* keyspace, int* done) {
     const long value = read->entries.empty() ? 0 : std::stol(read->entries[0].value);
     const Revision at = read->entries.empty() ? 0 : read->entries[0].mod_revision;
     auto result = co_await keyspace->txn({.compares = {{.key = "counter", .mod_revision = at}},
-                                          .operations = {Operation::put("counter", std::to_string(value + 1))}}, soon());
+                                          .operations = {Operation::put("counter", std::to_string(value + 1))}},
+                                         soon());
     ENSURE(result.has_value(), "{}", result.error().text);
     if (result->succeeded) ++i;
   }

@@ -82,6 +82,7 @@ class LogImpl final : public Log {
   }
   runtime::Task<base::Result<void>> remove_partitions(const meta::TopicRecord& topic) override { return remove_all(topic.id); }
   runtime::Task<void> update_config(model::TopicId topic, model::TopicConfig config) override;
+  runtime::Task<void> expire_producers_after(std::int64_t ms) override;
   runtime::Task<void> stop() override;
   [[nodiscard]] runtime::ShardId home(const model::TopicPartition& partition) const override {
     return runtime::ShardId(shard_of(partition));
@@ -270,6 +271,12 @@ runtime::Task<void> LogImpl::update_config(model::TopicId topic, model::TopicCon
   const auto shared = std::make_shared<const model::TopicConfig>(config);
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     co_await on_shard(i, [topic, shared](ShardLog& shard) { shard.update_config(topic, shared); });
+  }
+}
+
+runtime::Task<void> LogImpl::expire_producers_after(std::int64_t ms) {
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    co_await on_shard(i, [ms](ShardLog& shard) { shard.expire_producers_after(ms); });
   }
 }
 

@@ -258,6 +258,8 @@ class Log {
   virtual runtime::Task<base::Result<void>> add_partitions(const meta::TopicRecord& topic, model::TopicConfig config) = 0;
   virtual runtime::Task<base::Result<void>> remove_partitions(const meta::TopicRecord& topic) = 0;
   virtual runtime::Task<void> update_config(model::TopicId topic, model::TopicConfig config) = 0;
+  /// Replaces Options::producer_id_expiration_ms; from shard 0.
+  virtual runtime::Task<void> expire_producers_after(std::int64_t ms) = 0;
   /// No produce is admitted from now on; long polls end; what is in flight is confirmed or failed.
   virtual runtime::Task<void> stop() = 0;
 

@@ -34,7 +34,8 @@ ShardLog::ShardLog(const Doors& doors, Cells& cells, runtime::ShardId id, std::u
       id_(id),
       reactor_(doors.runtime.shard(id)),
       tail_memory_bytes_max_(doors.options.tail_memory_bytes_max / shard_count),
-      tail_records_max_(std::max<std::uint64_t>(1, doors.options.tail_records_max / shard_count)) {}
+      tail_records_max_(std::max<std::uint64_t>(1, doors.options.tail_records_max / shard_count)),
+      producer_id_expiration_ms_(doors.options.producer_id_expiration_ms) {}
 
 ShardLog::~ShardLog() = default;
 
@@ -282,7 +283,7 @@ runtime::Task<void> ShardLog::expire_producers() {
     for (auto& [topic, entry] : topics_) {
       for (auto& [index, p] : entry.partitions) {
         if (!p->producers) continue;
-        cells_.producers_forgotten.add(p->producers->expire(reactor_.wall_now_ms(), doors_.options.producer_id_expiration_ms));
+        cells_.producers_forgotten.add(p->producers->expire(reactor_.wall_now_ms(), producer_id_expiration_ms_));
         if (p->producers->empty()) p->producers = nullptr;
         p->drop_statements();
       }

@@ -32,6 +32,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   void add_partition(model::TopicPartition id, std::shared_ptr<const model::TopicConfig> config, bool loading);
   void remove_topic(model::TopicId topic);
   void update_config(model::TopicId topic, std::shared_ptr<const model::TopicConfig> config);
+  void expire_producers_after(std::int64_t ms) { producer_id_expiration_ms_ = ms; }
   /// Decides what the partition is (wal::recover_partition) and begins to serve it, or quarantines it. (recover.cc)
   runtime::Task<void> adopt(PartitionEvidence evidence);
   runtime::Task<void> adopt_all(std::vector<PartitionEvidence> partitions);
@@ -181,6 +182,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   runtime::Reactor& reactor_;
   const std::uint64_t tail_memory_bytes_max_;
   const std::uint64_t tail_records_max_;
+  std::int64_t producer_id_expiration_ms_;
   wal::Appender* appender_ = nullptr;
   std::unique_ptr<cache::BlockCache> cache_;
   std::unique_ptr<runtime::Scope> scope_;

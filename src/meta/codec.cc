@@ -37,6 +37,25 @@ Id get_id(Unpacker& in) {
   return id;
 }
 
+void put_values(Packer& out, const std::map<std::string, std::string>& values) {
+  out.put(static_cast<std::uint32_t>(values.size()));
+  for (const auto& [name, value] : values) {
+    out.put_string(name);
+    out.put_string(value);
+  }
+}
+
+// False: a name stands there twice.
+bool get_values(Unpacker& in, std::map<std::string, std::string>& values) {
+  const auto count = in.get<std::uint32_t>();
+  if (!in.can_hold(count, 2 * sizeof(std::uint32_t))) return true;
+  for (std::uint32_t i = 0; i < count && !in.failed(); ++i) {
+    std::string name = in.get_string();
+    values[std::move(name)] = in.get_string();
+  }
+  return values.size() == count;
+}
+
 std::unexpected<base::Error> corrupt(std::string_view key, std::string_view what) {
   return fail(ErrorKind::corrupt, fmt::format("keyspace value of {}: {}", key, what));
 }
@@ -95,11 +114,7 @@ std::string encode(std::string_view key, const TopicRecord& record) {
     out.put(static_cast<std::uint32_t>(replicas.size()));
     for (const std::int32_t node : replicas) out.put(node);
   }
-  out.put(static_cast<std::uint32_t>(record.configs.size()));
-  for (const auto& [name, value] : record.configs) {
-    out.put_string(name);
-    out.put_string(value);
-  }
+  put_values(out, record.configs);
   return finish(key, out);
 }
 
@@ -123,15 +138,9 @@ base::Result<TopicRecord> decode_topic(const keyspace::KeyValue& entry) {
       for (std::uint32_t j = 0; j < replica_count; ++j) replicas.push_back(in.get<std::int32_t>());
     }
   }
-  const auto config_count = in.get<std::uint32_t>();
-  if (in.can_hold(config_count, 2 * sizeof(std::uint32_t))) {
-    for (std::uint32_t i = 0; i < config_count && !in.failed(); ++i) {
-      std::string name = in.get_string();
-      record.configs[std::move(name)] = in.get_string();
-    }
-  }
+  const bool distinct = get_values(in, record.configs);
   if (in.failed()) return corrupt(entry.key, "ends early");
-  if (record.name.empty() || record.partition_count < 1 || internal > 1 || record.configs.size() != config_count ||
+  if (record.name.empty() || record.partition_count < 1 || internal > 1 || !distinct ||
       (assignment_count != 0 && assignment_count != static_cast<std::uint32_t>(record.partition_count))) {
     return corrupt(entry.key, "an impossible topic");
   }
@@ -284,6 +293,22 @@ base::Result<DeletionRecord> decode_deletion(const keyspace::KeyValue& entry) {
   DeletionRecord record;
   record.name = in.get_string();
   record.partition_count = in.get<std::int32_t>();
+  return close(entry, in, std::move(record));
+}
+
+std::string encode(std::string_view key, const ConfigRecord& record) {
+  Packer out = begin();
+  put_values(out, record.values);
+  return finish(key, out);
+}
+
+base::Result<ConfigRecord> decode_config(const keyspace::KeyValue& entry) {
+  WEIR_TRY_ASSIGN(Unpacker in, open(entry));
+  auto name = keys::parse_config(keys::rest(entry.key, keys::config_prefix));
+  if (!name) return corrupt(entry.key, "the key names no resource");
+  ConfigRecord record{.kind = name->kind, .name = std::move(name->name), .values = {}, .revision = entry.mod_revision};
+  const bool distinct = get_values(in, record.values);
+  if (!in.failed() && (!distinct || record.values.empty())) return corrupt(entry.key, "impossible settings");
   return close(entry, in, std::move(record));
 }
 

@@ -36,6 +36,7 @@ struct DeletionRecord {
 [[nodiscard]] std::string encode(std::string_view key, const ObjectRecord& record);
 [[nodiscard]] std::string encode(std::string_view key, const GarbageRecord& record);
 [[nodiscard]] std::string encode(std::string_view key, const DeletionRecord& record);
+[[nodiscard]] std::string encode(std::string_view key, const ConfigRecord& record);
 [[nodiscard]] std::string encode_segments(std::string_view key, std::uint32_t segment_count);
 [[nodiscard]] std::string encode_log_start(std::string_view key, model::Offset start);
 [[nodiscard]] std::string encode_producer_ids(std::string_view key, model::ProducerId next);
@@ -49,6 +50,7 @@ struct DeletionRecord {
 [[nodiscard]] base::Result<ObjectRecord> decode_object(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<GarbageRecord> decode_garbage(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<DeletionRecord> decode_deletion(const keyspace::KeyValue& entry);
+[[nodiscard]] base::Result<ConfigRecord> decode_config(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<std::uint32_t> decode_segments(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<model::Offset> decode_log_start(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<model::ProducerId> decode_producer_ids(const keyspace::KeyValue& entry);

@@ -78,6 +78,7 @@ std::vector<Sample> samples() {
   const std::string start = keys::log_start(testing::partition(7, 0));
   const std::string garbage = keys::garbage(id<model::ObjectId>(9));
   const std::string deletion = keys::deletion(id<model::TopicId>(7));
+  const std::string config = keys::config(ConfigKind::group, "a/b");
   SessionRecord live = testing::session_record(1, 12);
   return {
       {"cluster", cluster, encode(cluster, ClusterRecord{.id = id<model::ClusterId>(1), .format_level = 1, .incarnation = 2}),
@@ -107,6 +108,9 @@ std::vector<Sample> samples() {
          WEIR_TRY_ASSIGN(const auto next, decode_producer_ids(entry));
          return encode_producer_ids(entry.key, next);
        }},
+      {"config", config,
+       encode(config, ConfigRecord{.kind = ConfigKind::group, .name = "a/b", .values = {{"x.ms", "1"}, {"y", ""}}}),
+       round_trip(decode_config)},
   };
 }
 

@@ -1,5 +1,6 @@
 #include "meta/keys.h"
 
+#include <array>
 #include <charconv>
 #include <limits>
 
@@ -9,6 +10,7 @@ namespace weir::meta::keys {
 namespace {
 
 constexpr std::size_t id_text_bytes = 22;
+constexpr std::array<std::string_view, 3> kind_names = {"broker", "group", "metrics"};  // by ConfigKind
 
 // Exactly `digits` decimal digits.
 std::optional<std::uint64_t> parse_number(std::string_view text, std::size_t digits) {
@@ -38,6 +40,9 @@ std::string log_start(const model::TopicPartition& partition) {
 }
 std::string garbage(const model::ObjectId& object) { return fmt::format("{}{}", garbage_prefix, object.to_string()); }
 std::string deletion(const model::TopicId& topic) { return fmt::format("{}{}", deletion_prefix, topic.to_string()); }
+std::string config(ConfigKind kind, std::string_view name) {
+  return fmt::format("{}{}/{}", config_prefix, kind_names[static_cast<std::size_t>(kind)], name);
+}
 
 std::string_view rest(std::string_view key, std::string_view prefix) {
   return key.starts_with(prefix) ? key.substr(prefix.size()) : std::string_view();
@@ -49,6 +54,16 @@ std::optional<model::TopicPartition> parse_partition(std::string_view text) {
   const auto index = parse_number(text.substr(id_text_bytes + 1), 10);
   if (!topic || !index || *index > std::numeric_limits<std::int32_t>::max()) return std::nullopt;
   return model::TopicPartition{.topic = *topic, .partition = model::PartitionIndex(static_cast<std::int32_t>(*index))};
+}
+
+std::optional<ConfigName> parse_config(std::string_view text) {
+  for (std::size_t i = 0; i < kind_names.size(); ++i) {
+    const std::string_view kind = kind_names[i];
+    if (text.size() > kind.size() && text.starts_with(kind) && text[kind.size()] == '/') {
+      return ConfigName{.kind = static_cast<ConfigKind>(i), .name = std::string(text.substr(kind.size() + 1))};
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<ObjectName> parse_object(std::string_view text) {

@@ -9,6 +9,17 @@
 
 #include "model/ids.h"
 
+namespace weir::meta {
+
+/// Whose settings a conf/ key holds; topics keep theirs in their own record.
+enum class ConfigKind : std::uint8_t {
+  broker,          ///< named by node id; the empty name: all brokers
+  group,           ///< named by group id
+  client_metrics,  ///< named by subscription
+};
+
+}  // namespace weir::meta
+
 namespace weir::meta::keys {
 
 inline constexpr std::string_view cluster = "cluster";
@@ -22,6 +33,7 @@ inline constexpr std::string_view own_prefix = "own/";
 inline constexpr std::string_view log_start_prefix = "start/";
 inline constexpr std::string_view garbage_prefix = "gc/";
 inline constexpr std::string_view deletion_prefix = "del/";
+inline constexpr std::string_view config_prefix = "conf/";
 
 [[nodiscard]] std::string topic(std::string_view name);
 [[nodiscard]] std::string session(const model::SessionId& session);
@@ -34,6 +46,14 @@ inline constexpr std::string_view deletion_prefix = "del/";
 [[nodiscard]] std::string log_start_of(const model::TopicId& topic);
 [[nodiscard]] std::string garbage(const model::ObjectId& object);
 [[nodiscard]] std::string deletion(const model::TopicId& topic);
+[[nodiscard]] std::string config(ConfigKind kind, std::string_view name);
+
+struct ConfigName {
+  ConfigKind kind;
+  std::string name;
+};
+/// "<kind>/<name>"; the name may be empty (all brokers) and may hold slashes (groups).
+[[nodiscard]] std::optional<ConfigName> parse_config(std::string_view text);
 
 /// What follows `prefix` in `key`; empty when the key does not begin with it.
 [[nodiscard]] std::string_view rest(std::string_view key, std::string_view prefix);

@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "keyspace/keyspace.h"
+#include "meta/keys.h"
 #include "model/ids.h"
 #include "runtime/runtime.h"
 
@@ -99,6 +100,14 @@ struct GarbageRecord {
   keyspace::Revision revision = 0;
 };
 
+/// conf/KIND/NAME: what was set for a resource while brokers ran. No key: nothing is set.
+struct ConfigRecord {
+  ConfigKind kind = ConfigKind::broker;
+  std::string name;
+  std::map<std::string, std::string> values;
+  keyspace::Revision revision = 0;  ///< 0: there is no key
+};
+
 /// Everything at start. Maps are ordered: nothing depends on hash order. What partitions are opened from is a load() after
 /// begin_session(): only then can no former session of this node change anything any more.
 struct Snapshot {
@@ -108,6 +117,7 @@ struct Snapshot {
   std::vector<SessionRecord> sessions;
   std::vector<ObjectRecord> objects;  ///< ordered by revision, which is the order of commits: upload order per partition
   std::vector<GarbageRecord> garbage;
+  std::vector<ConfigRecord> configs;
   std::vector<model::TopicId> leftovers;  ///< deleted topics of which keys remain: see resume_deletions()
   keyspace::Revision revision = 0;        ///< of the first page read
 };
@@ -151,6 +161,15 @@ class Meta {
   runtime::Task<base::Result<void>> resume_deletions(std::vector<model::TopicId> leftovers);
   /// A block of `count` producer ids never given before; the first one.
   runtime::Task<base::Result<model::ProducerId>> allocate_producer_ids(std::int64_t count);
+
+  // --- settings of brokers, groups and client-metrics subscriptions ---
+  /// Replaces the resource's settings if they are still at `config.revision` (exists otherwise); without values the key goes.
+  runtime::Task<base::Result<ConfigRecord>> put_config(ConfigRecord config);
+  /// As the keyspace has them now; without a key: no values, revision 0.
+  runtime::Task<base::Result<ConfigRecord>> find_config(ConfigKind kind, std::string name);
+
+  /// Of the newest change that this broker saw.
+  [[nodiscard]] keyspace::Revision last_known_revision() const { return keyspace_.last_known_revision(); }
 
   // --- partitions ---
   /// own/P -> (this session, next epoch, start), comparing `current.revision`; history is cut to what is above uploaded_to.

@@ -27,7 +27,7 @@ void try_all(std::uint8_t kind, std::string_view body) {
     entry.mod_revision = 1;
     return entry;
   };
-  switch (kind % 11) {
+  switch (kind % 12) {
     case 0: same(under(std::string(keys::cluster)), decode_cluster(entry)); break;
     case 1:
       under(keys::topic("t"));
@@ -46,6 +46,10 @@ void try_all(std::uint8_t kind, std::string_view body) {
     case 9:
       under(keys::log_start(partition));
       static_cast<void>(decode_log_start(entry));
+      break;
+    case 11:
+      under(keys::config(ConfigKind::client_metrics, "m"));
+      static_cast<void>(decode_config(entry));
       break;
     default:
       under(std::string(keys::producer_ids));
@@ -67,5 +71,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(weir::meta::decode_session(raw));
   static_cast<void>(weir::meta::keys::parse_partition(body));
   static_cast<void>(weir::meta::keys::parse_object(body));
+  static_cast<void>(weir::meta::keys::parse_config(body));
   return 0;
 }

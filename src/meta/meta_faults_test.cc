@@ -62,6 +62,20 @@ std::vector<Mutation> mutations() {
          topic.configs["x"] = "y";
          return only_error(world.run(broker.meta.update_topic(topic)));
        }},
+      {"put_config", nothing,
+       [](World& world, Broker& broker) {
+         return only_error(
+             world.run(broker.meta.put_config({.kind = ConfigKind::broker, .name = "1", .values = {{"a", "b"}}})));
+       }},
+      {"put_config without values",
+       [](World& world, Broker& broker) {
+         ASSERT_TRUE(world.run(broker.meta.put_config({.kind = ConfigKind::broker, .name = "1", .values = {{"a", "b"}}})));
+       },
+       [](World& world, Broker& broker) {
+         ConfigRecord config = broker.load().configs.at(0);
+         config.values.clear();
+         return only_error(world.run(broker.meta.put_config(config)));
+       }},
       {"delete_topic", fill_topic,
        [](World& world, Broker& broker) { return world.run(broker.meta.delete_topic(broker.load().topics.at("t"))); }},
       {"open_epoch", fill_topic,

@@ -91,6 +91,11 @@ runtime::Task<base::Result<Snapshot>> Meta::load() {
   std::erase_if(snapshot.own, gone);
   std::erase_if(snapshot.log_start, gone);
   snapshot.leftovers.assign(leftovers.begin(), leftovers.end());
+  WEIR_CO_TRY_ASSIGN(auto configs, co_await transactor.list(std::string(keys::config_prefix)));
+  for (const keyspace::KeyValue& entry : configs.entries) {
+    WEIR_CO_TRY_ASSIGN(ConfigRecord config, decode_config(entry));
+    snapshot.configs.push_back(std::move(config));
+  }
   WEIR_CO_TRY(co_await load_sessions_and_objects(&snapshot));
   co_return snapshot;
 }

@@ -175,6 +175,35 @@ TEST(Meta, TopicsAreCreatedOnceUpdatedByRevisionAndDeletedWhole) {
   EXPECT_TRUE(world.run(broker.meta.create_topic(topic_record("orders", 3)))) << "the name is free again";
 }
 
+TEST(Meta, SettingsAreReplacedByRevisionAndGoWithTheirLastValue) {
+  World world;
+  Broker broker(world);
+  ASSERT_TRUE(broker.begin(1));
+  auto all = world.run(broker.meta.find_config(ConfigKind::broker, ""));
+  ASSERT_TRUE(all.has_value());
+  EXPECT_EQ(all->revision, 0);
+  all->values["log.retention.ms"] = "5";
+  auto put = world.run(broker.meta.put_config(*all));
+  ASSERT_TRUE(put.has_value());
+  EXPECT_EQ(world.run(broker.meta.put_config(*all)).error().kind, ErrorKind::exists) << "built on an old revision";
+  ASSERT_TRUE(world.run(broker.meta.put_config({.kind = ConfigKind::group, .name = "a/b", .values = {{"x", "1"}}})));
+  const Snapshot snapshot = broker.load();
+  ASSERT_EQ(snapshot.configs.size(), 2U);
+  EXPECT_EQ(snapshot.configs[0].kind, ConfigKind::broker);
+  EXPECT_EQ(snapshot.configs[0].name, "");
+  EXPECT_EQ(snapshot.configs[0].values.at("log.retention.ms"), "5");
+  EXPECT_EQ(snapshot.configs[0].revision, put->revision);
+  EXPECT_EQ(snapshot.configs[1].name, "a/b");
+  put->values.clear();
+  ASSERT_TRUE(world.run(broker.meta.put_config(*put)));
+  EXPECT_EQ(world.keys_under("conf/").size(), 1U);
+  EXPECT_EQ(
+      world.run(broker.meta.put_config({.kind = ConfigKind::group, .name = std::string(2000, 'g'), .values = {{"x", "1"}}}))
+          .error()
+          .kind,
+      ErrorKind::invalid);
+}
+
 TEST(Meta, TenThousandPartitionsAreOneTransaction) {
   World world;
   Broker broker(world);

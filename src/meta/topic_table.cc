@@ -81,6 +81,12 @@ runtime::Task<void> TopicTable::update(TopicEntry entry) {
   return apply({.kind = Change::Kind::update, .entries = {std::make_shared<const TopicEntry>(std::move(entry))}, .id = {}});
 }
 
+runtime::Task<void> TopicTable::update_all(std::vector<TopicEntry> entries) {
+  Change change{.kind = Change::Kind::update, .entries = {}, .id = {}};
+  for (TopicEntry& entry : entries) change.entries.push_back(std::make_shared<const TopicEntry>(std::move(entry)));
+  return apply(std::move(change));
+}
+
 runtime::Task<void> TopicTable::erase(model::TopicId id) {
   return apply({.kind = Change::Kind::erase, .entries = {}, .id = id});
 }
@@ -100,10 +106,15 @@ runtime::Task<void> TopicTable::apply_at_home(Change change) {
       for (TopicEntryPtr& entry : change.entries) next->insert(std::move(entry));
       break;
     case Change::Kind::update: {
-      const TopicEntryPtr present = next->by_id(id_of(change.entries[0]));
-      if (present == nullptr || present->record.revision > change.entries[0]->record.revision) co_return;
-      next->remove(id_of(present));
-      next->insert(std::move(change.entries[0]));
+      bool any = false;
+      for (TopicEntryPtr& entry : change.entries) {
+        const TopicEntryPtr present = next->by_id(id_of(entry));
+        if (present == nullptr || present->record.revision > entry->record.revision) continue;
+        next->remove(id_of(present));
+        next->insert(std::move(entry));
+        any = true;
+      }
+      if (!any) co_return;
       break;
     }
     case Change::Kind::erase:

@@ -59,6 +59,8 @@ class TopicTable {
   runtime::Task<void> fill(std::vector<TopicEntry> entries);
   runtime::Task<void> add(TopicEntry entry);
   runtime::Task<void> update(TopicEntry entry);
+  /// Many at once, for one copy of the view.
+  runtime::Task<void> update_all(std::vector<TopicEntry> entries);
   runtime::Task<void> erase(model::TopicId id);
   /// The callback runs on this shard after each change, with the new view; it must not call back into the table.
   std::uint64_t subscribe(std::function<void(const TopicViewPtr&)> callback);

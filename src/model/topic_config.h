@@ -23,6 +23,7 @@ struct TopicConfig {
   bool cleanup_delete = true;
   bool cleanup_compact = false;
   std::int32_t min_insync_replicas = 1;
+  bool operator==(const TopicConfig&) const = default;
 };
 
 }  // namespace weir::model

@@ -130,6 +130,12 @@ Task<void> Server::accept_loop(std::size_t listener_index) {
   }
 }
 
+void Server::limit_connections(std::uint32_t all_max, std::uint32_t per_ip_max) {
+  options_.connections_max = all_max;
+  options_.connections_per_ip_max = per_ip_max;
+  slot_freed_.pulse();
+}
+
 Task<void> Server::stop_accepting() {
   if (std::exchange(stopping_, true)) co_return;
   for (const auto& listener : listeners_) listener->close();

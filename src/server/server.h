@@ -44,6 +44,8 @@ class Server {
   runtime::Task<base::Result<void>> start();
   /// Where each listener listens, in the order of the options (port 0 resolved).
   [[nodiscard]] std::vector<runtime::Address> addresses() const;
+  /// Replaces the limits of the options for connections to come; on shard 0.
+  void limit_connections(std::uint32_t all_max, std::uint32_t per_ip_max);
   /// Closes the listeners; open connections go on.
   runtime::Task<void> stop_accepting();
   /// Long polls return, requests in work are answered, connections close; what is left at the deadline is cut.

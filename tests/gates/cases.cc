@@ -26,6 +26,23 @@ constexpr Case cases[] = {
     {.key = wire::ApiKey::delete_records, .denied = denied_delete_records},
     {.key = wire::ApiKey::offset_for_leader_epoch, .denied = denied_offset_for_leader_epoch},
     {.key = wire::ApiKey::describe_producers, .denied = denied_describe_producers},
+    {.key = wire::ApiKey::describe_configs, .denied = denied_describe_configs},
+    {.key = wire::ApiKey::alter_configs, .denied = denied_alter_configs},
+    {.key = wire::ApiKey::incremental_alter_configs, .denied = denied_incremental_alter_configs},
+    {.key = wire::ApiKey::create_partitions, .denied = denied_create_partitions},
+    {.key = wire::ApiKey::describe_cluster, .denied = denied_describe_cluster},
+    {.key = wire::ApiKey::list_config_resources, .denied = denied_list_config_resources},
+    {.key = wire::ApiKey::describe_topic_partitions, .denied = denied_describe_topic_partitions},
+    {.key = wire::ApiKey::describe_log_dirs, .denied = denied_describe_log_dirs},
+    {.key = wire::ApiKey::describe_quorum, .denied = denied_describe_quorum},
+    {.key = wire::ApiKey::update_features, .denied = denied_update_features},
+    {.key = wire::ApiKey::elect_leaders, .denied = denied_elect_leaders},
+    {.key = wire::ApiKey::alter_partition_reassignments, .denied = denied_alter_partition_reassignments},
+    {.key = wire::ApiKey::list_partition_reassignments, .denied = denied_list_partition_reassignments},
+    {.key = wire::ApiKey::alter_replica_log_dirs, .denied = denied_alter_replica_log_dirs},
+    {.key = wire::ApiKey::unregister_broker, .denied = denied_unregister_broker},
+    {.key = wire::ApiKey::get_telemetry_subscriptions, .denied = denied_get_telemetry_subscriptions},
+    {.key = wire::ApiKey::push_telemetry, .denied = denied_push_telemetry},
 };
 }  // namespace
 

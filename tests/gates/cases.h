@@ -75,6 +75,23 @@ void denied_offset_delete(Gate& gate);
 void denied_describe_groups(Gate& gate);
 void denied_list_groups(Gate& gate);
 void denied_delete_groups(Gate& gate);
+void denied_describe_configs(Gate& gate);
+void denied_alter_configs(Gate& gate);
+void denied_incremental_alter_configs(Gate& gate);
+void denied_create_partitions(Gate& gate);
+void denied_describe_cluster(Gate& gate);
+void denied_list_config_resources(Gate& gate);
+void denied_describe_topic_partitions(Gate& gate);
+void denied_describe_log_dirs(Gate& gate);
+void denied_describe_quorum(Gate& gate);
+void denied_update_features(Gate& gate);
+void denied_elect_leaders(Gate& gate);
+void denied_alter_partition_reassignments(Gate& gate);
+void denied_list_partition_reassignments(Gate& gate);
+void denied_alter_replica_log_dirs(Gate& gate);
+void denied_unregister_broker(Gate& gate);
+void denied_get_telemetry_subscriptions(Gate& gate);
+void denied_push_telemetry(Gate& gate);
 /// Answered whoever asks: the handshake comes before anybody is known.
 void denied_api_versions(Gate& gate);
 

@@ -439,7 +439,7 @@ def create_partitions(s):
     s.wait_topic(t, 5)
     grow("assigned too few", 8, assignments=[{"broker_ids": [1]}])
     grow("assigned to a stranger", 6, assignments=[{"broker_ids": [77]}])
-    grow("assigned to nobody", 6, assignments=[{"broker_ids": []}])
+    grow("assigned to nobody", 7, assignments=[{"broker_ids": []}])
     s.call("CreatePartitions", {"topics": [{"name": t, "count": 9, "assignments": None}] * 2, "timeout_ms": 20000}, label="twice in one")
 
 
