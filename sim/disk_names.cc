@@ -267,6 +267,7 @@ std::optional<RotPlace> Disk::rot_before_switch(std::string_view below, base::Du
     const OldWrite& write = old_writes_[i - 1];
     const InodeRef inode = write.inode.lock();
     if (!inode || !named.contains(inode.get())) return std::nullopt;
+    if (write.offset == 0) continue;  // the header of a file that is made ahead of its use
     if (later && inode != later) {
       const base::Duration age = world_.now() - first_later;
       if (later_count < later_writes_min || age < age_min || age > age_max) return std::nullopt;

@@ -1,5 +1,5 @@
 // weir_sim: runs seeds of the simulation and prints what happened.
-//   weir_sim --seed N [--count K] [--twice] [--jobs J] [--trace] [--quiet] [--until-failure]
+//   weir_sim --seed N [--count K] [--twice] [--jobs J] [--trace] [--quiet] [--until-failure] [--plan]
 // Each seed runs in a process of its own: killed brokers leak what they owned, and a failed assertion is that seed's verdict
 // only. Exit code: 0 all passed, 1 a seed failed or a registered fault never fired in a run of many seeds, 2 wrong usage.
 #include <algorithm>
@@ -35,6 +35,7 @@ struct Options {
   bool twice = false;
   bool trace = false;
   bool quiet = false;
+  bool plan = false;           ///< says what each seed would do, and runs none
   bool until_failure = false;  ///< begins no seed after one has failed; what never fired is not judged
 };
 
@@ -191,6 +192,8 @@ int main_with(int argc, char** argv) {
       options.twice = true;
     } else if (name == "--trace") {
       options.trace = true;
+    } else if (name == "--plan") {
+      options.plan = true;
     } else if (name == "--until-failure") {
       options.until_failure = true;
     } else if (name == "--quiet") {
@@ -203,9 +206,16 @@ int main_with(int argc, char** argv) {
       options.jobs = static_cast<unsigned>(jobs);
       ++i;
     } else {
-      fmt::print(stderr, "usage: weir_sim --seed N [--count K] [--twice] [--jobs J] [--trace] [--quiet] [--until-failure]\n");
+      fmt::print(stderr,
+                 "usage: weir_sim --seed N [--count K] [--twice] [--jobs J] [--trace] [--quiet] [--until-failure] [--plan]\n");
       return 2;
     }
+  }
+  if (options.plan) {
+    for (std::uint64_t i = 0; i < options.count; ++i) {
+      fmt::print("seed {}: {}\n", options.seed + i, Plan::draw(options.seed + i).describe());
+    }
+    return 0;
   }
   return run_all(options);
 }
