@@ -23,6 +23,24 @@ std::string json_string(std::string_view text) {
   return out + "\"";
 }
 
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<std::uint8_t>(text[i]);
+    const std::size_t size = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : (c & 0xF0U) == 0xE0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+    if (size == 0 || size > text.size() - i) return false;
+    std::uint32_t point = size == 1 ? c : c & (0x7FU >> size);
+    for (std::size_t k = 1; k < size; ++k) {
+      const auto next = static_cast<std::uint8_t>(text[i + k]);
+      if ((next & 0xC0U) != 0x80) return false;
+      point = point << 6U | (next & 0x3FU);
+    }
+    const bool overlong = (size == 3 && point < 0x800) || (size == 4 && point < 0x10000);
+    if (overlong || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) return false;
+    i += size;
+  }
+  return true;
+}
+
 void tell_error(std::string_view text) { std::fputs(fmt::format("weir: {}\n", text).c_str(), stderr); }
 
 base::Result<HostPort> first_address(std::string_view bootstrap) {

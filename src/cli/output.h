@@ -1,6 +1,7 @@
 // cli/output.h: JSON text and error lines of the commands.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,8 @@ namespace weir::cli {
 
 /// `text` as a JSON string, quotes included.
 [[nodiscard]] std::string json_string(std::string_view text);
+/// Whether JSON can carry it as a string.
+[[nodiscard]] bool is_utf8(std::string_view text);
 void tell_error(std::string_view text);
 /// "HOST:PORT", IPv6 in brackets, of the first of a comma-separated list; the default port is Kafka's 9092.
 struct HostPort {

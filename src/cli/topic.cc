@@ -2,11 +2,10 @@
 #include <cstdio>
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
+#include "cli/admin.h"
 #include "cli/commands.h"
-#include "cli/output.h"
-#include "client/client.h"
-#include "runtime/real.h"
 #include "wire/create_topics.h"
 #include "wire/delete_topics.h"
 #include "wire/metadata.h"
@@ -15,44 +14,6 @@ namespace weir::cli {
 namespace {
 
 using runtime::Task;
-
-// Runs `work(client) -> Task<int>` on a runtime of its own, against the first bootstrap address.
-template <class Work>
-int with_client(const Common& common, Work work) {
-  auto address = first_address(common.bootstrap);
-  if (!address) {
-    tell_error(address.error().text);
-    return exit_usage;
-  }
-  runtime::RealOptions options;
-  options.log.level = runtime::LogLevel::error;
-  options.blocking_thread_count = 1;
-  options.file_backend = runtime::FileBackend::pwritev2;
-  options.file_thread_count = 1;
-  auto real = runtime::make_real_runtime(options);
-  if (!real) {
-    tell_error(real.error().text);
-    return exit_failed;
-  }
-  const auto main_task = [&]() -> Task<int> {
-    return [](runtime::Network* network, HostPort place, Work* body) -> Task<int> {
-      client::Options client_options;
-      client_options.address = {.host = place.host, .port = place.port};
-      auto opened = co_await client::Client::open(*network, std::move(client_options));
-      if (!opened) {
-        tell_error(opened.error().text + "; is the broker running? (weir start, or --bootstrap-server HOST:PORT)");
-        co_return exit_failed;
-      }
-      co_return co_await (*body)(**opened);
-    }((*real)->doors().network, *address, &work);
-  };
-  return (*real)->run(main_task);
-}
-
-std::string error_text(model::ErrorCode code, const std::optional<std::string_view>& message) {
-  if (message && !message->empty()) return fmt::format("{} ({})", *message, model::to_string(code));
-  return model::to_string(code);
-}
 
 Task<int> create(client::Client& client, const Common& common, const TopicCreate& options) {
   wire::CreateTopicsRequest request;
@@ -194,16 +155,17 @@ Task<int> remove(client::Client& client, const Common& common, const std::vector
 }  // namespace
 
 int topic_create(const Common& common, const TopicCreate& options) {
-  return with_client(common, [&](client::Client& client) { return create(client, common, options); });
+  return with_admin(common, [&](Admin& admin) { return create(admin.any(), common, options); });
 }
 int topic_list(const Common& common) {
-  return with_client(common, [&](client::Client& client) { return describe(client, common, {}, false); });
+  return with_admin(common, [&](Admin& admin) { return describe(admin.any(), common, {}, false); });
 }
 int topic_describe(const Common& common, const std::vector<std::string>& names) {
-  return with_client(common, [&](client::Client& client) { return describe(client, common, names, true); });
+  return with_admin(common, [&](Admin& admin) { return describe(admin.any(), common, names, true); });
 }
 int topic_delete(const Common& common, const std::vector<std::string>& names) {
-  return with_client(common, [&](client::Client& client) { return remove(client, common, names); });
+  if (!confirmed(common, fmt::format("delete {} with all records", fmt::join(names, ", ")))) return exit_usage;
+  return with_admin(common, [&](Admin& admin) { return remove(admin.any(), common, names); });
 }
 
 }  // namespace weir::cli

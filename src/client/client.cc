@@ -44,10 +44,10 @@ Task<base::Result<void>> Client::ask_versions() {
   co_return base::Result<void>();
 }
 
-base::Result<std::int16_t> Client::choose_version(const wire::ApiInfo& api) const {
+base::Result<std::int16_t> Client::choose_version(const wire::ApiInfo& api, std::int16_t version_limit) const {
   const auto at = served_.find(static_cast<std::int16_t>(api.key));
   if (at == served_.end()) return base::fail(base::ErrorKind::invalid, fmt::format("the broker does not serve {}", api.name));
-  const std::int16_t version = std::min(at->second.second, api.version_max_stable);
+  const std::int16_t version = std::min({at->second.second, api.version_max_stable, version_limit});
   if (version < std::max(at->second.first, api.version_min)) {
     return base::fail(base::ErrorKind::invalid,
                       fmt::format("the broker serves no version of {} that this client knows", api.name));

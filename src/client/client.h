@@ -44,9 +44,11 @@ class Client {
     std::int16_t version = 0;
   };
 
+  /// `request` is borrowed until the answer is there. `version_limit`: the last version that the request is filled in for, where a
+  /// later one would need other fields (topic ids in place of names).
   template <class Response, class Request>
-  runtime::Task<base::Result<Answer<Response>>> call(const Request& request) {
-    auto version = choose_version(wire::api_info(Request::api_key));
+  runtime::Task<base::Result<Answer<Response>>> call(const Request& request, std::int16_t version_limit = INT16_MAX) {
+    auto version = choose_version(wire::api_info(Request::api_key), version_limit);
     if (!version) co_return std::unexpected(version.error());
     auto frame = wire::encode_request(request, *version, ++correlation_id_, options_.client_id);
     if (!frame) co_return std::unexpected(frame.error());
@@ -61,9 +63,11 @@ class Client {
     co_return Answer<Response>{.frame = std::move(*answer), .message = std::move(*message), .version = *version};
   }
 
+  [[nodiscard]] bool serves(wire::ApiKey key) const { return served_.contains(static_cast<std::int16_t>(key)); }
+
  private:
   Client(Options options, std::unique_ptr<runtime::Stream> stream) : options_(std::move(options)), stream_(std::move(stream)) {}
-  base::Result<std::int16_t> choose_version(const wire::ApiInfo& api) const;
+  base::Result<std::int16_t> choose_version(const wire::ApiInfo& api, std::int16_t version_limit) const;
   /// Sends a whole frame; gives the next frame without its length.
   runtime::Task<base::Result<bytes::Buffer>> exchange(bytes::BufferList frame);
   runtime::Task<base::Result<void>> ask_versions();

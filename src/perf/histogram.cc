@@ -47,4 +47,12 @@ std::optional<std::int64_t> Histogram::quantile(double q) const {
   return max_;
 }
 
+std::vector<std::pair<std::int64_t, std::uint64_t>> Histogram::filled() const {
+  std::vector<std::pair<std::int64_t, std::uint64_t>> buckets;
+  for (std::size_t i = 0; i < bucket_count; ++i) {
+    if (buckets_[i] > 0) buckets.emplace_back(upper_bound(i), buckets_[i]);
+  }
+  return buckets;
+}
+
 }  // namespace weir::perf

@@ -7,6 +7,8 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
 namespace weir::perf {
 
@@ -21,6 +23,8 @@ class Histogram {
   [[nodiscard]] std::int64_t max() const { return max_; }
   /// Upper bound of the bucket that holds the quantile; nothing when fewer than samples_beyond_min samples lie beyond it.
   [[nodiscard]] std::optional<std::int64_t> quantile(double q) const;
+  /// (upper bound, count) of each bucket that holds something, rising.
+  [[nodiscard]] std::vector<std::pair<std::int64_t, std::uint64_t>> filled() const;
 
  private:
   static constexpr unsigned step_bits = 6;

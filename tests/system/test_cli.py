@@ -27,8 +27,8 @@ def test_topics(b):
     assert b.weir("topic", "list").stdout.split() == [b"one", b"two"]
     described = json.loads(b.weir("topic", "describe", "one", "--format", "json").stdout)
     assert len(described["topics"][0]["partitions"]) == 3
-    assert b.weir("topic", "delete", "two").returncode == 0
-    assert b.weir("topic", "delete", "two", check=False).returncode == 1
+    assert b.weir("topic", "delete", "two", "-y").returncode == 0
+    assert b.weir("topic", "delete", "two", "-y", check=False).returncode == 1
     assert b.weir("topic", "list").stdout.split() == [b"one"]
     assert run(str(binary), "topic", "frobnicate", check=False).returncode == 2
 
@@ -71,8 +71,25 @@ def test_objects_and_segments_can_be_inspected(tmp_path):
 
 
 def test_generated_pages_are_up_to_date():
+    assert run(str(binary), "cli-page").stdout.decode() == (root / "docs/cli.md").read_text()
     assert run(str(binary), "settings-page").stdout.decode() == (root / "docs/settings.md").read_text()
     assert run(str(binary), "metrics-page").stdout.decode() == (root / "docs/metrics.md").read_text()
+
+
+def completed(words):
+    script = f"source <({binary} completion bash); COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; __weir; echo ${{COMPREPLY[@]}}"
+    return run("bash", "-c", script).stdout.decode().split()
+
+
+def test_completion():
+    assert completed(["weir", "gr"]) == ["group"]
+    assert completed(["weir", "group", '""']) == ["list", "describe", "seek", "delete", "-h", "--help"]
+    assert completed(["weir", "topic", "create", "-b", "a:1", "name", "--par"]) == ["--partitions"]
+    assert completed(["weir", "consume", "--format", "j"]) == ["json"]
+    for shell in ("zsh", "fish"):
+        script = run(str(binary), "completion", shell).stdout.decode()
+        assert "seek" in script and "exit-when-healthy" in script
+    assert run(str(binary), "completion", "tcsh", check=False).returncode == 2
 
 
 def test_metrics_and_health(b):
@@ -150,7 +167,7 @@ def test_retention_and_deletion_free_the_store(tmp_path):
         while b.weir("consume", "short", "-e").stdout:
             assert time.monotonic() < deadline, "retention does not drop old records"
             time.sleep(0.3)
-        b.weir("topic", "delete", "gone")
+        b.weir("topic", "delete", "gone", "-y")
         while b.metric("weir_upkeep_unlinked_objects_total") == 0:
             assert time.monotonic() < deadline + 30, "nothing was unlinked"
             time.sleep(0.3)

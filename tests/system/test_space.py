@@ -97,7 +97,7 @@ def test_deleting_a_topic_frees_its_space(tmp_path):
         until(lambda: stored_bytes(instance) >= 200 * 50_000, "the upload of the first topic")
         produce(instance.address, "kept", 50)
         until(lambda: stored_bytes(instance) >= 250 * 50_000, "the upload of the second topic")
-        instance.weir("topic", "delete", "gone")
+        instance.weir("topic", "delete", "gone", "-y")
         until(lambda: stored_bytes(instance) < 4 * 10**6, "the deleted topic's objects go")
         assert [n for _, n in read_all(instance.address, "kept")] == list(range(50))
         assert instance.stop() == 0
