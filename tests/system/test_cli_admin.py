@@ -141,14 +141,7 @@ def test_an_active_group_is_not_moved(cli):
         reader.wait()
 
 
-def needs_config_apis(cli):
-    refused = cli("config", "set", "--cluster", "message.max.bytes=1048588", "--validate-only", check=False)
-    if b"does not serve" in refused.stderr:
-        pytest.skip("this broker does not serve IncrementalAlterConfigs yet")
-
-
 def test_configs(cli):
-    needs_config_apis(cli)
     cli("topic", "create", "conf")
     cli("config", "set", "--topic", "conf", "retention.ms=12345", "cleanup.policy+=compact")
     changed = {c["name"]: (c["value"], c["source"]) for c in cli.json("config", "describe", "-t", "conf", "--changed")["configs"]}
@@ -173,7 +166,6 @@ def test_configs(cli):
 
 
 def test_topics_altered_and_analyzed(cli):
-    needs_config_apis(cli)
     fill(cli, "size", count=1000)
     cli("produce", "size", "-p", "0", "-z", "zstd", input=b"same same same\n" * 1000)
     cli("topic", "alter", "size", "--partitions", "4", "-c", "retention.ms=7777777")
