@@ -150,7 +150,10 @@ runtime::Task<Reply> handle_create_topics(Call call) {
                          fmt::format("Topic '{}' collides with existing topic: {}", topic.name, other->record.name));
       }
     }
-    if (checked.error == ErrorCode::none && !request->validate_only) {
+    if (checked.error == ErrorCode::none && request->validate_only) {
+      runtime::Reactor& reactor = runtime::Reactor::current();  // an id that no topic will have, as Kafka draws one
+      checked.record.id = model::TopicId{model::Uuid::from_random(reactor.random(), reactor.random())};
+    } else if (checked.error == ErrorCode::none) {
       auto created = co_await call.topic_admin.create(checked.record);
       if (created) {
         checked.record = *created;
