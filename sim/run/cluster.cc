@@ -42,6 +42,7 @@ config::BrokerConfig Cluster::broker_config() const {
       set("weir.upload.age", fmt::format("{}ms", plan_.upload_age_ms)),
       set("log.retention.check.interval.ms", std::to_string(plan_.retention_check_ms)),
       set("auto.create.topics.enable", "false"),
+      set("offsets.topic.num.partitions", "3"),
   });
   ENSURE(settings.has_value(), "the simulator's settings: {}", settings.error().text);
   auto made = config::make_broker_config(std::move(*settings));

@@ -61,10 +61,11 @@ SeedResult run_seed(std::uint64_t seed, const Options& options) {
   result.passed = verdict.violations.empty();
   result.text = fmt::format(
       "seed {}: {} trace {:016x}, {:.0f} virtual s in {:.1f} s, {} events, {} starts, {} batches acked ({} records), {} read, "
-      "{} fetches, {} transactions committed, {} aborted ({} batches hidden)\n",
+      "{} fetches, {} transactions committed, {} aborted ({} batches hidden), {} commits of offsets, {} generations of "
+      "groups\n",
       seed, result.passed ? "ok" : "FAILED", verdict.trace_hash, verdict.virtual_seconds, took, verdict.events, verdict.starts,
       verdict.acked_batches, verdict.acked_records, verdict.observed_batches, verdict.fetches, verdict.committed_transactions,
-      verdict.aborted_transactions, verdict.hidden_batches);
+      verdict.aborted_transactions, verdict.hidden_batches, verdict.commits, verdict.generations);
   if (!result.passed) {
     result.text += "  " + plan.describe() + "\n";
     for (std::size_t i = verdict.last_log_lines.size() > log_lines_shown ? verdict.last_log_lines.size() - log_lines_shown : 0;

@@ -31,6 +31,7 @@ Plan Plan::draw(std::uint64_t seed) {
   // Drawn last, so that older plans keep their other draws.
   plan.transactional_producers = rng.percent(70) ? rng.between(1, 3) : 0;
   if (plan.transactional_producers > 0) plan.committed_consumers = rng.between(1, plan.consumers);
+  plan.group_members = rng.between(0, 6);
   return plan;
 }
 
@@ -42,10 +43,11 @@ std::string Plan::describe() const {
   static_assert(std::size(names) == action_count);
   std::string text = fmt::format(
       "shards {}, WAL {} x {} KiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}+{} transactional, consumers {} ({} "
-      "read committed){}{}; faults:",
+      "read committed), group members {}{}{}; faults:",
       shard_count, wal_bytes / wal_segment_bytes, wal_segment_bytes >> 10U, cache_bytes >> 20U, upload_bytes >> 10U,
       upload_age_ms, idempotent_producers, plain_producers, acks_zero_producer ? "+acks=0" : "", transactional_producers,
-      consumers, committed_consumers, topics_come_and_go ? ", topics come and go" : "", rest_long ? ", long rest" : "");
+      consumers, committed_consumers, group_members, topics_come_and_go ? ", topics come and go" : "",
+      rest_long ? ", long rest" : "");
   bool any = false;
   for (std::size_t i = 0; i < action_count; ++i) {
     if (weights[i] == 0) continue;

@@ -62,6 +62,7 @@ struct Plan {
   std::size_t consumers = 2;
   std::size_t transactional_producers = 0;
   std::size_t committed_consumers = 0;  ///< of the consumers, those that read committed
+  std::size_t group_members = 4;
   bool topics_come_and_go = false;
   bool rest_long = false;  ///< hours of virtual time at the end, for what lands very late
 

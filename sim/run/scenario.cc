@@ -7,6 +7,7 @@
 
 #include "runtime/submit.h"
 #include "sim/consumer.h"
+#include "sim/group_member.h"
 #include "sim/producer.h"
 #include "sim/run/admin.h"
 #include "sim/run/cluster.h"
@@ -49,6 +50,11 @@ constexpr std::string_view required_cases[] = {
     "weir_wal_admission_refused_total",
     "weir_wal_read_corrupt_total",
     "weir_log_duplicates_total",
+    "weir_group_loads_total",
+    "weir_group_loaded_records_total",
+    "weir_group_generations_total",
+    "weir_group_commits_total",
+    "weir_group_failed_writes_total",
     "weir_log_voids_total",
     "weir_log_outcome_unknown_total",
     "weir_log_not_admitted_total",
@@ -77,6 +83,7 @@ class Scenario {
 
  private:
   void start_clients();
+  void start_members(runtime::Runtime& doors);
   void watch_store();
   void watch_log();
   void active();
@@ -92,6 +99,7 @@ class Scenario {
   Task<void> run_producer(std::unique_ptr<SimProducer> producer);
   Task<void> run_consumer(std::unique_ptr<SimConsumer> consumer);
   Task<void> verify_all(runtime::Runtime* doors, bool read_committed, std::uint64_t* failed);
+  Task<void> run_member(std::unique_ptr<SimGroupMember> member);
   Task<void> probe_all(runtime::Runtime* doors);
   bool run_until(const std::function<bool()>& condition, base::Duration patience);
   [[nodiscard]] bool hopeless() const { return !workload_.history.violations().empty(); }
@@ -106,6 +114,7 @@ class Scenario {
   Rng rng_;
   std::size_t producers_running_ = 0;
   std::size_t consumers_running_ = 0;
+  std::size_t members_running_ = 0;
 };
 
 bool Scenario::run_until(const std::function<bool()>& condition, base::Duration patience) {
@@ -129,6 +138,23 @@ Task<void> Scenario::run_consumer(std::unique_ptr<SimConsumer> consumer) {
   ++consumers_running_;
   co_await consumer->run();
   --consumers_running_;
+}
+
+Task<void> Scenario::run_member(std::unique_ptr<SimGroupMember> member) {
+  ++members_running_;
+  co_await member->run();
+  --members_running_;
+}
+
+void Scenario::start_members(runtime::Runtime& doors) {
+  for (std::size_t i = 0; i < plan_.group_members; ++i) {
+    const GroupMemberOptions options{.name = fmt::format("member-{}", i),
+                                     .group = fmt::format("group-{}", i % 2),
+                                     .slot = static_cast<std::int32_t>(i / 2),
+                                     .is_static = i % 3 == 2};
+    clients_.current()->shard(0).deliver(
+        [this, &doors, options] { detach(run_member(std::make_unique<SimGroupMember>(workload_, doors, options))); });
+  }
 }
 
 void Scenario::start_clients() {
@@ -166,6 +192,7 @@ void Scenario::start_clients() {
     reactor.deliver(
         [this, &doors, options] { detach(run_consumer(std::make_unique<SimConsumer>(workload_, doors, options))); });
   }
+  start_members(doors);
 }
 
 // P4: nothing that the keyspace still names is deleted, and nothing is ever overwritten.
@@ -216,6 +243,9 @@ void Scenario::heal() {
   if (!run_until(all_ended, producers_patience) && !hopeless()) {
     workload_.history.violation("a transaction cannot be ended after all faults have ended");
   }
+  if (!run_until([this] { return members_running_ == 0; }, minutes(3))) {
+    workload_.history.violation(fmt::format("{} group members still wait after all faults have ended", members_running_));
+  }
   run_until([this] { return admin_.ended(); }, minutes(5));
 }
 
@@ -242,6 +272,13 @@ Task<void> Scenario::verify_all(runtime::Runtime* doors, bool read_committed, st
     }
   }
   co_await reader.close();
+  if (workload_.lenient) co_return;  // the offsets may be in what is quarantined
+  SimGroupMember asking(workload_, *doors, {.name = "offset-verifier", .group = "group-0"});
+  if (!co_await asking.verify(world_.now() + verify_patience)) {
+    ++*failed;
+    workload_.history.violation("committed offsets cannot be read");
+  }
+  co_await asking.close();
 }
 
 template <class Start>
@@ -378,6 +415,8 @@ Verdict Scenario::run() {
   verdict.committed_transactions = workload_.history.transactions().committed_count();
   verdict.aborted_transactions = workload_.history.transactions().aborted_count();
   verdict.hidden_batches = workload_.history.transactions().hidden_count();
+  verdict.commits = workload_.groups.commits;
+  verdict.generations = workload_.groups.generations();
   verdict.starts = cluster_.broker_process.starts();
   verdict.virtual_seconds = std::chrono::duration<double>(world_.now() - world_start).count();
   verdict.faults = world_.faults();

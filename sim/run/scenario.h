@@ -27,6 +27,8 @@ struct Verdict {
   std::uint64_t committed_transactions = 0;
   std::uint64_t aborted_transactions = 0;
   std::uint64_t hidden_batches = 0;  ///< of aborted transactions, as read_committed consumers were told
+  std::uint64_t commits = 0;
+  std::uint64_t generations = 0;
   std::uint64_t starts = 0;
   double virtual_seconds = 0;
   FaultTable faults;
