@@ -76,7 +76,19 @@ void Nemesis::arm_crash() {
   // Half the time one certain kind of instant, so that the rare ones (a rename, a created file) are met too.
   const auto kind = rng_.percent(50) ? CrashPoint::count_ : static_cast<CrashPoint>(rng_.below(crash_point_count));
   const std::uint64_t nth = kind == CrashPoint::count_ ? rng_.between(1, 300) : rng_.between(1, 12);
-  world_.arm_crash(kind, nth, [this, power](Incarnation&, CrashPoint) { crash(power); });
+  const bool power_follows = !power && rng_.percent(50);
+  world_.arm_crash(kind, nth, [this, power, power_follows](Incarnation&, CrashPoint point) {
+    crash(power);
+    // What the killed process left in a volatile cache is read by the next one, served, and then perhaps taken back.
+    if (!power_follows || point != CrashPoint::write_landed) return;
+    for_a_while(milliseconds(1), [this] {
+      when_ready(ready_looks_max, [this] {
+        for_a_while(rng_.between(milliseconds(300), seconds(4)), [this] {
+          if (active_) crash(true);
+        });
+      });
+    });
+  });
 }
 
 void Nemesis::disk_errors() {

@@ -228,8 +228,8 @@ void Scenario::heal() {
   nemesis_.stop();
   workload_.producing = false;
   admin_.stop();
-  if (workload_.lenient && cluster_.ready())
-    cluster_.broker_process.kill();  // what was quarantined for a flipped bit is judged anew
+  // What was quarantined for a flipped bit, or is just being read with one, is judged anew.
+  if (workload_.lenient && cluster_.broker_process.running()) cluster_.broker_process.kill();
   if (!run_until([this] { return cluster_.ready(); }, heal_patience)) {
     workload_.history.violation("the broker does not come up after all faults have ended: " + cluster_.last_refusal());
   }
