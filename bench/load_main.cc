@@ -29,6 +29,15 @@ int main(int argc, char** argv) {
   app.add_option("--consumers", options.consumer_count);
   app.add_option("--producer-config", producer, "NAME=VALUE of librdkafka");
   app.add_option("--consumer-config", consumer, "NAME=VALUE of librdkafka");
+  app.add_flag_callback(
+      "--announce",
+      [&options] {
+        options.on_window = [](bool begins) {
+          std::puts(begins ? "window begins" : "window ends");
+          (void)std::fflush(stdout);
+        };
+      },
+      "print when the measured part begins and ends, for whoever reads the broker's CPU time");
   CLI11_PARSE(app, argc, argv);
   add_settings(producer, options.producer_settings);
   add_settings(consumer, options.consumer_settings);

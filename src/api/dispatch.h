@@ -13,10 +13,26 @@
 
 #include "bytes/buffer.h"
 #include "model/request_context.h"
+#include "runtime/reactor.h"
 #include "runtime/sync.h"
 #include "runtime/task.h"
 
 namespace weir::api {
+
+/// Which shard owns what a connection's requests touch. A long run for one shard other than its own makes it move there (server/).
+struct Affinity {
+  runtime::ShardId shard{0};
+  std::uint32_t run = 0;          ///< partitions in a row that `shard` owns
+  std::uint32_t run_needed = 16;  ///< before it moves; doubles with every move and every refusal
+  void touched(runtime::ShardId owner) {
+    run = owner == shard && run > 0 ? run + 1 : 1;
+    shard = owner;
+  }
+  void decided() {
+    run = 0;
+    if (run_needed < 1U << 20U) run_needed *= 2;
+  }
+};
 
 /// State of one connection that requests read and change; SASL has its place here.
 struct ConnectionState {
@@ -25,6 +41,7 @@ struct ConnectionState {
   std::string software_name = "unknown";
   std::string software_version = "unknown";
   model::Principal principal;
+  Affinity affinity;
   runtime::Stop* closing = nullptr;  ///< requested when the connection or the broker ends: long polls return
 };
 

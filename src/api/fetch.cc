@@ -224,6 +224,7 @@ runtime::Task<Reply> handle_fetch(Call call) {
   for (std::size_t i = 0; i < items.size(); ++i) {
     items[i].wanted = &fetch.partitions[i];
     resolve(call, by_id, reader, items[i]);
+    if (items[i].error == ErrorCode::none) call.state.affinity.touched(call.services.log.home(items[i].partition));
   }
   co_await read_or_wait(call, items, *request);
 

@@ -128,6 +128,8 @@ runtime::Task<Reply> handle_produce(Call call) {
     for (const Request::Partition& partition : topic.partition_data) {
       items.push_back(begin(topic, partition, entry));
       bytes_in += partition.records.size();
+      if (items.back().error == ErrorCode::none)
+        call.state.affinity.touched(call.services.log.home(items.back().request.partition));
       tasks.push_back(items.back().error == ErrorCode::none ? call.services.log.produce(items.back().request) : refused());
     }
   }

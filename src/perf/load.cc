@@ -144,6 +144,7 @@ void produce(Shared* shared, rd_kafka_t* producer, rd_kafka_topic_t* topic, Load
     b = static_cast<std::byte>((noise = noise * 6364136223846793005ULL + 1442695040888963407ULL) >> 56U);
   std::vector<std::int64_t> numbers(static_cast<std::size_t>(options.partition_count), 0);
   const bool paced = options.records_per_second > 0;
+  bool measuring = false;
   for (std::int64_t i = 0; !shared->stop; ++i) {
     std::int64_t actual = now_us(shared->start);
     std::int64_t intended =
@@ -154,6 +155,10 @@ void produce(Shared* shared, rd_kafka_t* producer, rd_kafka_topic_t* topic, Load
       actual = now_us(shared->start);
       if (intended - actual > 200) std::this_thread::sleep_for(std::chrono::microseconds(intended - actual - 100));
       actual = now_us(shared->start);
+    }
+    if (!measuring && intended >= shared->measure_from_us) {
+      measuring = true;
+      if (options.on_window) options.on_window(true);
     }
     const auto partition = static_cast<std::int32_t>(i % options.partition_count);
     const Stamp stamp{.intended_us = intended, .number = numbers[static_cast<std::size_t>(partition)]++};
@@ -170,6 +175,7 @@ void produce(Shared* shared, rd_kafka_t* producer, rd_kafka_topic_t* topic, Load
     ++result->records_sent;
     rd_kafka_poll(producer, 0);
   }
+  if (measuring && options.on_window) options.on_window(false);
   rd_kafka_flush(producer, 60000);
 }
 
@@ -237,7 +243,8 @@ LoadResult run_load(const LoadOptions& options) {
       result.records_lost += result.records_delivered - counts[c].records_consumed;
   }
   result.measured_seconds = options.seconds;
-  result.bytes_per_second = static_cast<double>(result.produce_intended.count()) * options.record_bytes / options.seconds;
+  result.measured_bytes = result.produce_intended.count() * options.record_bytes;
+  result.bytes_per_second = static_cast<double>(result.measured_bytes) / options.seconds;
   if (result.error.empty()) result.error = shared.error;
   return result;
 }
@@ -254,12 +261,12 @@ std::string to_json(const LoadOptions& options, const LoadResult& result) {
   std::string error = result.error;
   std::erase_if(error, [](char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20; });
   return fmt::format(
-      R"({{"record_bytes":{},"records_per_second_asked":{},"bytes_per_second":{:.0f},"seconds":{},"sent":{},"delivered":{},"failed":{},)"
+      R"({{"record_bytes":{},"records_per_second_asked":{},"bytes_per_second":{:.0f},"measured_bytes":{},"seconds":{},"sent":{},"delivered":{},"failed":{},)"
       R"("consumed":{},"lost":{},"duplicated":{},"reordered":{},"produce_from_intended":{},"produce_from_actual":{},"end_to_end":{},"error":"{}"}})",
-      options.record_bytes, options.records_per_second, result.bytes_per_second, result.measured_seconds, result.records_sent,
-      result.records_delivered, result.records_failed, result.records_consumed, result.records_lost, result.records_duplicated,
-      result.records_reordered, latency(result.produce_intended), latency(result.produce_actual), latency(result.end_to_end),
-      error);
+      options.record_bytes, options.records_per_second, result.bytes_per_second, result.measured_bytes, result.measured_seconds,
+      result.records_sent, result.records_delivered, result.records_failed, result.records_consumed, result.records_lost,
+      result.records_duplicated, result.records_reordered, latency(result.produce_intended), latency(result.produce_actual),
+      latency(result.end_to_end), error);
 }
 
 }  // namespace weir::perf

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -25,6 +26,8 @@ struct LoadOptions {
   std::int32_t consumer_count = 1;                       ///< each reads everything
   std::map<std::string, std::string> producer_settings;  ///< librdkafka's names
   std::map<std::string, std::string> consumer_settings;
+  /// Called on the producer's thread when the measured part of the load begins (true) and when its last record is sent (false).
+  std::function<void(bool begins)> on_window;
 };
 
 struct LoadResult {
@@ -39,8 +42,9 @@ struct LoadResult {
   std::uint64_t records_duplicated = 0;
   std::uint64_t records_reordered = 0;
   double measured_seconds = 0;
-  double bytes_per_second = 0;  ///< delivered in the measured part
-  std::string error;            ///< of a client, empty: none
+  double bytes_per_second = 0;       ///< delivered of the measured part, over its length
+  std::uint64_t measured_bytes = 0;  ///< of its records that were delivered
+  std::string error;                 ///< of a client, empty: none
 };
 
 [[nodiscard]] LoadResult run_load(const LoadOptions& options);

@@ -8,6 +8,7 @@
 #include "runtime/errno_error.h"
 #include "runtime/piece_cursor.h"
 #include "runtime/socket.h"
+#include "runtime/stream_move.h"
 
 namespace weir::runtime {
 namespace {
@@ -17,7 +18,7 @@ using base::Result;
 // A connection that always has bytes ready lets the others run after this many reads.
 constexpr int reads_without_yield_max = 16;
 
-class TcpStream final : public Stream {
+class TcpStream final : public Stream, public MovableStream {
  public:
   TcpStream(RealReactor& home, int fd) : peer_(peer_address(fd)), local_(local_address(fd)), socket_(home, fd) {}
 
@@ -69,6 +70,11 @@ class TcpStream final : public Stream {
   }
 
   void close() override { socket_.close(); }
+  std::unique_ptr<Stream> move_to(Reactor& home) override {
+    auto* const target = dynamic_cast<RealReactor*>(&home);
+    ENSURE(target != nullptr && !reading_ && !writing_, "a stream is moved while it is used, or away from the real runtime");
+    return make_tcp_stream(*target, socket_.release());
+  }
   [[nodiscard]] Address peer() const override { return peer_; }
   [[nodiscard]] Address local() const override { return local_; }
 

@@ -26,6 +26,12 @@ void Socket::close() {
   for (Side& side : sides_) wake(side, Outcome::closed);
 }
 
+int Socket::release() {
+  ENSURE(waiting_count_ == 0 && !closed(), "a socket with {} operations pending is given away", waiting_count_);
+  if (watched_) home_.unwatch(fd_, *this);
+  return std::exchange(fd_, -1);
+}
+
 void Socket::wake(Side& side, Outcome outcome) {
   while (side.waiters.linked()) {
     auto* const awaiter = static_cast<ReadyAwaiter*>(side.waiters.next);

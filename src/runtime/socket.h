@@ -33,6 +33,8 @@ class Socket final : private PollTarget {
   [[nodiscard]] bool closed() const { return fd_ < 0; }
   /// Idempotent; pending waits end with closed.
   void close();
+  /// Gives the descriptor away; closed from then on. With no wait pending.
+  [[nodiscard]] int release();
 
   class ReadyAwaiter : private detail::Link {
    public:

@@ -6,6 +6,7 @@
 
 #include "base/ensure.h"
 #include "bytes/endian.h"
+#include "runtime/stream_move.h"
 
 namespace weir::server {
 namespace {
@@ -39,7 +40,14 @@ Connection::Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, A
       limits_(limits),
       stream_(std::move(accepted.stream)),
       listener_(std::move(accepted.listener)),
-      id_(accepted.id) {
+      id_(accepted.id),
+      state_(std::move(accepted.state)),
+      slab_(std::move(accepted.received.slab)),
+      begin_(accepted.received.begin),
+      end_(accepted.received.end),
+      last_frame_bytes_(accepted.received.last_frame_bytes),
+      can_move_(runtime.shards.size() > 1 && runtime::movable(*stream_) != nullptr),
+      muted_until_(accepted.muted_until) {
   state_.closing = &closing_;
 }
 
@@ -123,9 +131,38 @@ Task<void> Connection::wait_while_muted() {
     (void)co_await runtime::sleep_until(muted_until_, &closing_);
 }
 
+bool Connection::wants_to_move() const {
+  return can_move_ && state_.affinity.run >= state_.affinity.run_needed &&
+         state_.affinity.shard != runtime::Reactor::current().shard();
+}
+
+Task<void> Connection::wait_until_answered() {
+  while (!slots_.empty() && !closing_.requested()) (void)co_await changed_.wait(runtime::no_deadline, &closing_);
+}
+
+std::optional<Accepted> Connection::take_moving() {
+  if (!moving_) return std::nullopt;
+  if (closing_.requested()) {  // stopped, or cut, on the way out
+    stream_->close();
+    return std::nullopt;
+  }
+  state_.closing = nullptr;
+  return Accepted{.stream = std::move(stream_),
+                  .listener = std::move(listener_),
+                  .id = id_,
+                  .state = std::move(state_),
+                  .received = {.slab = std::move(slab_), .begin = begin_, .end = end_, .last_frame_bytes = last_frame_bytes_},
+                  .muted_until = muted_until_};
+}
+
 Task<void> Connection::read_loop(runtime::Stop& stop) {
   while (!stop.requested()) {
     co_await wait_while_muted();
+    if (wants_to_move()) {
+      co_await wait_until_answered();
+      moving_ = !stop.requested() && !closing_.requested();
+      break;
+    }
     bytes::Buffer frame = co_await read_frame();
     if (frame.empty() || stop.requested() || closing_.requested()) break;
     auto slot = std::make_shared<Slot>();
@@ -162,11 +199,12 @@ Task<void> Connection::read_loop(runtime::Stop& stop) {
     changed_.pulse();
   }
   reading_ended_ = true;
-  closing_.request();  // nobody waits for a long poll any more; produces in work go on to their end
+  if (!moving_) closing_.request();  // nobody waits for a long poll any more; produces in work go on to their end
   changed_.pulse();
 }
 
 Task<void> Connection::write_loop() {
+  bool failed = false;
   for (;;) {
     while (slots_.empty() && !reading_ended_ && !closing_.requested())
       (void)co_await changed_.wait(runtime::no_deadline, &closing_);
@@ -196,8 +234,11 @@ Task<void> Connection::write_loop() {
       auto sent = co_await stream_->write(std::move(pieces), runtime::Reactor::current().now() + limits_.write_max);
       if (!sent) close_after = true;
     }
-    if (close_after) break;
+    failed = close_after;
+    if (failed) break;
   }
+  if (moving_ && !failed) co_return;
+  moving_ = false;
   closing_.request();  // long polls of this connection return, a pending read ends
   stream_->close();
   changed_.pulse();

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 
 #include "api/dispatch.h"
 #include "runtime/runtime.h"
@@ -31,11 +32,20 @@ struct Limits {
   base::Duration write_max = std::chrono::seconds(60);  ///< a peer that takes nothing for so long is cut
 };
 
-/// What is known of a connection before its first byte.
+/// A connection before its first byte, or on its way from one shard to another.
 struct Accepted {
   std::unique_ptr<runtime::Stream> stream;
   std::string listener;
   std::uint64_t id = 0;
+  api::ConnectionState state{};
+  /// Received, not yet consumed: [begin, end) of the slab.
+  struct Received {
+    bytes::SlabRef slab;
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    std::size_t last_frame_bytes = 0;
+  } received{};
+  base::MonoTime muted_until{};
 };
 
 class Connection {
@@ -45,8 +55,14 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   runtime::Task<void> run(runtime::Stop& stop);
+  /// After run(): what goes on elsewhere, when run() returned because the connection would be served better on the shard
+  /// state.affinity.shard. Nothing is unanswered then.
+  [[nodiscard]] std::optional<Accepted> take_moving();
   /// Cuts it now; run() returns soon after.
-  void abort() { stream_->close(); }
+  void abort() {
+    closing_.request();
+    stream_->close();
+  }
 
  private:
   struct Slot {
@@ -66,6 +82,8 @@ class Connection {
   /// Whether the next request must wait for earlier ones: their number, their bytes, their order.
   [[nodiscard]] bool must_wait(std::size_t frame_bytes, bool overlaps) const;
   runtime::Task<void> wait_while_muted();
+  [[nodiscard]] bool wants_to_move() const;
+  runtime::Task<void> wait_until_answered();
 
   runtime::Runtime& runtime_;
   api::Dispatcher& dispatcher_;
@@ -79,16 +97,18 @@ class Connection {
 
   // Received bytes [begin_, end_) of slab_ are not yet consumed; frames are slices of the slab.
   bytes::SlabRef slab_;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
-  std::size_t last_frame_bytes_ = 0;
+  std::size_t begin_;
+  std::size_t end_;
+  std::size_t last_frame_bytes_;
 
   std::deque<std::shared_ptr<Slot>> slots_;  ///< unanswered, in order
   std::size_t unanswered_bytes_ = 0;         ///< frames of slots_, as received
   std::size_t running_count_ = 0;            ///< handlers in work
   std::int16_t running_key_ = -1;            ///< of the newest request in work
   bool reading_ended_ = false;
-  base::MonoTime muted_until_{};
+  bool can_move_;
+  bool moving_ = false;  ///< ends here without being closed
+  base::MonoTime muted_until_;
   runtime::Event changed_;  ///< a slot was added or answered, or reading ended
 };
 

@@ -13,6 +13,11 @@ inline constexpr runtime::MetricDecl connections_refused{
     "weir_connections_refused_total", runtime::MetricKind::counter,
     "Client connections closed at accept because of max.connections.per.ip."};
 
-inline const runtime::DeclaredMetrics server_metrics({&connections_open, &connections_accepted, &connections_refused});
+inline constexpr runtime::MetricDecl connections_moved{
+    "weir_connections_moved_total", runtime::MetricKind::counter,
+    "Client connections that moved to the shard that owns the partitions they work with."};
+
+inline const runtime::DeclaredMetrics server_metrics({&connections_open, &connections_accepted, &connections_refused,
+                                                      &connections_moved});
 
 }  // namespace weir::server

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/stream_move.h"
 #include "runtime/submit.h"
 #include "server/metrics_decl.h"
 
@@ -12,12 +13,14 @@ using runtime::Task;
 
 namespace {
 constexpr base::Duration accept_retry_delay = std::chrono::milliseconds(100);  // after EMFILE and the like
-}
+constexpr std::size_t move_imbalance_max = 8;  // connections that a shard may have more than the one it takes another from
+}  // namespace
 
 struct Server::ShardConnections {
   runtime::Scope scope;
   runtime::Stop stop;
   std::map<std::uint64_t, Connection*> open;  ///< by id: they are cut in an order that does not depend on addresses
+  runtime::TimerId abort_timer = 0;
 };
 
 Server::Server(runtime::Runtime& runtime, api::Dispatcher& dispatcher, Options options)
@@ -27,7 +30,8 @@ Server::Server(runtime::Runtime& runtime, api::Dispatcher& dispatcher, Options o
       loads_(runtime.shards.size(), 0),
       open_gauge_(runtime.metrics->gauge(connections_open)),
       accepted_counter_(runtime.metrics->counter(connections_accepted)),
-      refused_counter_(runtime.metrics->counter(connections_refused)) {
+      refused_counter_(runtime.metrics->counter(connections_refused)),
+      moved_counter_(runtime.metrics->counter(connections_moved)) {
   for (std::size_t i = 0; i < runtime.shards.size(); ++i) shards_.push_back(std::make_unique<ShardConnections>());
 }
 
@@ -89,13 +93,51 @@ Task<bool> Server::wait_for_slot() {
   co_return !acceptors_.stopping();
 }
 
-Task<void> Server::serve(Server* server, std::uint32_t shard, Accepted accepted, std::string peer_host) {
+// On shard 0. Connections follow their partitions, but one busy partition does not pull all of them onto one core.
+bool Server::grant_move(std::uint32_t from, std::uint32_t to) {
+  if (loads_[to] >= loads_[from] + move_imbalance_max) return false;
+  --loads_[from];
+  ++loads_[to];
+  moved_counter_.add();
+  return true;
+}
+
+// On the shard where the connection lives, until it ends (empty) or has moved.
+Task<std::optional<Accepted>> Server::serve_here(Server* server, std::uint32_t shard, Accepted accepted) {
   ShardConnections& mine = *server->shards_[shard];
   const std::uint64_t id = accepted.id;
-  Connection connection(server->runtime_, server->dispatcher_, std::move(accepted), server->options_.limits);
-  mine.open.emplace(id, &connection);
-  co_await connection.run(mine.stop);
-  mine.open.erase(id);
+  while (true) {
+    std::optional<Accepted> going_on;
+    {
+      Connection connection(server->runtime_, server->dispatcher_, std::move(accepted), server->options_.limits);
+      mine.open.emplace(id, &connection);
+      co_await connection.run(mine.stop);
+      mine.open.erase(id);
+      going_on = connection.take_moving();
+    }
+    if (!going_on) co_return std::nullopt;
+    const std::uint32_t to = going_on->state.affinity.shard.value();
+    const bool granted =
+        co_await runtime::submit_to(*server->runtime_.shards[0], [server, shard, to] { return server->grant_move(shard, to); });
+    going_on->state.affinity.decided();
+    if (granted) {
+      going_on->stream = runtime::movable(*going_on->stream)->move_to(*server->runtime_.shards[to]);
+      co_return going_on;
+    }
+    accepted = std::move(*going_on);
+  }
+}
+
+// Stays on the shard that accepted the connection, wherever this one moves: a shard's scope ends after all that began there.
+Task<void> Server::serve(Server* server, std::uint32_t shard, Accepted accepted, std::string peer_host) {
+  while (true) {
+    auto moved = co_await runtime::submit_to(
+        *server->runtime_.shards[shard],
+        [server, shard, a = std::move(accepted)]() mutable { return serve_here(server, shard, std::move(a)); });
+    if (!moved) break;
+    shard = moved->state.affinity.shard.value();
+    accepted = std::move(*moved);
+  }
   co_await runtime::submit_to(*server->runtime_.shards[0], [server, shard, &peer_host] { server->forget(shard, peer_host); });
 }
 
@@ -146,20 +188,21 @@ Task<void> Server::stop(base::MonoTime deadline) {
   co_await stop_accepting();
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     ShardConnections* mine = shards_[i].get();
-    co_await runtime::submit_to(*runtime_.shards[i], [mine] { mine->stop.request(); });
+    co_await runtime::submit_to(*runtime_.shards[i], [mine, deadline] {
+      mine->stop.request();
+      mine->abort_timer = runtime::Reactor::current().call_at(deadline, [mine] {
+        for (const auto& [id, connection] : mine->open) connection->abort();
+      });
+    });
   }
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     ShardConnections* mine = shards_[i].get();
-    co_await runtime::submit_to(*runtime_.shards[i], [mine, deadline]() -> Task<void> {
-      return [](ShardConnections* connections, base::MonoTime until) -> Task<void> {
-        runtime::Reactor& reactor = runtime::Reactor::current();
-        const runtime::TimerId timer = reactor.call_at(until, [connections] {
-          for (const auto& [id, connection] : connections->open) connection->abort();
-        });
-        co_await connections->scope.join();
-        reactor.cancel_timer(timer);
-      }(mine, deadline);
-    });
+    co_await runtime::submit_to(*runtime_.shards[i], [mine] { return mine->scope.join(); });
+  }
+  // Only now: a connection may live on another shard than the one whose scope it belongs to.
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    ShardConnections* mine = shards_[i].get();
+    co_await runtime::submit_to(*runtime_.shards[i], [mine] { runtime::Reactor::current().cancel_timer(mine->abort_timer); });
   }
 }
 

@@ -1,5 +1,6 @@
 // server/server.h: the listeners: accept, hand each connection to the least loaded shard, keep limits, stop cleanly.
-// Place:      L8, made by app on shard 0; connections live on their shards.
+// Place:      L8, made by app on shard 0; connections live on their shards and move to the shard that owns what they
+//             work with (api::Affinity), so that a request of a client with one busy partition crosses no shard.
 // Contract:   start() listens on every address or gives the reason. stop_accepting(), then drain(): requests in work are
 //             answered, then connections close; abort() cuts what is left.
 // Limits:     connections_max: one more is taken from the kernel but waits, unread, until another ends (as in Kafka: a client that
@@ -60,6 +61,8 @@ class Server {
   /// Until fewer than connections_max are open; false when the server stops first.
   runtime::Task<bool> wait_for_slot();
   void forget(std::uint32_t shard, const std::string& peer_host);
+  bool grant_move(std::uint32_t from, std::uint32_t to);
+  static runtime::Task<std::optional<Accepted>> serve_here(Server* server, std::uint32_t shard, Accepted accepted);
   static runtime::Task<void> serve(Server* server, std::uint32_t shard, Accepted accepted, std::string peer_host);
   std::uint32_t least_loaded() const;
 
@@ -79,6 +82,7 @@ class Server {
   runtime::Gauge& open_gauge_;
   runtime::Counter& accepted_counter_;
   runtime::Counter& refused_counter_;
+  runtime::Counter& moved_counter_;
 };
 
 }  // namespace weir::server
