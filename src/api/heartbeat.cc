@@ -19,8 +19,7 @@ runtime::Task<Reply> handle_heartbeat(Call call) {
   event.member_id = std::string(request->member_id);
   if (request->group_instance_id) event.instance_id = std::string(*request->group_instance_id);
   event.generation = request->generation_id;
-  const groups::PlainAnswer answer =
-      co_await call.services.groups.heartbeat(std::string(request->group_id), std::move(event));
+  const groups::PlainAnswer answer = co_await call.services.groups.heartbeat(std::string(request->group_id), std::move(event));
   response.error_code = group_error(answer.error);
   co_return make_reply(call, response);
 }

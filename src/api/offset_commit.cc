@@ -84,8 +84,8 @@ runtime::Task<Reply> handle_offset_commit(Call call) {
   }
   groups::Commit event = make_event(call, *request, response);
   if (event.items.empty()) co_return make_reply(call, response);
-  const groups::ListAnswer answer = co_await call.services.groups.commit(
-      std::string(request->group_id), std::move(event), call.ctx.api_version >= not_found_version);
+  const groups::ListAnswer answer = co_await call.services.groups.commit(std::string(request->group_id), std::move(event),
+                                                                         call.ctx.api_version >= not_found_version);
   std::size_t at = 0;
   for (Response::Topic& topic : response.topics) {
     for (Response::Partition& partition : topic.partitions) {
