@@ -234,7 +234,14 @@ ExaminedGroup examine_group(bytes::Bytes window, const ExamineContext& context, 
   ENSURE(window.size() >= block_bytes, "a window of {} bytes", window.size());
   ExaminedGroup group;
   const std::byte* at = window.data();
-  if (load_le<std::uint64_t>(at) != group_magic) return group;
+  if (load_le<std::uint64_t>(at) != group_magic) {
+    // A damaged magic is damage too: a segment that holds it must not be freed as if it had held nothing.
+    const GroupHeader claimed = decode_group_header(at);
+    const bool begins_here = same(claimed.identity, context.identity) && claimed.segment == context.segment &&
+                             claimed.position_bytes == position_bytes;
+    if (begins_here) group.state = GroupState::torn;
+    return group;
+  }
   group.state = GroupState::torn;
   if (load_le<std::uint32_t>(at + group_crc_offset) != bytes::crc32c(bytes::Bytes(at, group_crc_offset))) return group;
   group.header = decode_group_header(at);

@@ -133,6 +133,15 @@ TEST(WalFormat, AnotherLsnMakesAnOldTableInvalid) {
   EXPECT_EQ(examine_group(group.pieces().at(0), context, 8192).state, GroupState::torn);
 }
 
+TEST(WalFormat, AFlippedBitAnywhereInTheHeaderIsDamageNotAbsence) {
+  // What is absent is freed; what is damaged is kept, because somebody may repair it.
+  for (std::size_t at = 0; at < group_header_bytes; ++at) {
+    const Group group = sample_group();
+    group.front()[at] ^= std::byte{4};
+    EXPECT_EQ(examine_group(group.pieces().at(0), context, 8192).state, GroupState::torn) << "byte " << at;
+  }
+}
+
 TEST(WalFormat, LengthsThatDoNotFitAreTornWhateverTheyClaim) {
   const struct {
     std::size_t at;
