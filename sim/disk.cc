@@ -313,6 +313,8 @@ std::shared_ptr<Op<base::Result<void>>> Disk::begin_sync(Incarnation& owner, Ino
       for (const std::uint64_t sector : sectors) {
         if (sector < inode->dirty.size() && inode->dirty[sector] && rng_.percent(50)) settle_sector(*inode, sector, true);
       }
+      const bool left = std::any_of(inode->dirty.begin(), inode->dirty.end(), [](bool dirty) { return dirty; });
+      if (left) world_.fire(Fault::disk_eio_drops_unsynced);
       drop_unsynced(*inode, rng_.percent(50));
       op->complete(fail(ErrorKind::io, "sync failed on simulated device " + label_));
       return;

@@ -251,7 +251,7 @@ Task<Result<void>> SimStore::remove(std::vector<std::string> keys, store::GetOpt
     world.fire(Fault::store_lost_request);
     world.after(timeout, [op] { op->complete(fail(ErrorKind::unknown_outcome, "no reply from the store")); });
   } else {
-    const bool reply = fate == Bucket::Fate::good;
+    const bool reply = fate == Bucket::Fate::good && !bucket_.rng_.chance_ppm(bucket_.profile_.partial_remove_ppm);
     world.after(latency, [bucket = &bucket_, process = &process, op, reply, timeout, keys = std::move(keys)] {
       // A lost reply may also mean that only some of the keys are gone.
       const bool partial = !reply && keys.size() > 1;

@@ -31,10 +31,11 @@ struct StoreProfile {
   std::uint32_t slow_ppm = 0;
   base::Duration slow_least = std::chrono::milliseconds(500);
   base::Duration slow_tail = std::chrono::seconds(3);
-  std::uint32_t refuse_ppm = 0;        ///< 503: certainly not applied
-  std::uint32_t lose_request_ppm = 0;  ///< timeout, never applied
-  std::uint32_t lose_reply_ppm = 0;    ///< applied, timeout
-  std::uint32_t apply_late_ppm = 0;    ///< timeout, applied after it
+  std::uint32_t refuse_ppm = 0;          ///< 503: certainly not applied
+  std::uint32_t lose_request_ppm = 0;    ///< timeout, never applied
+  std::uint32_t partial_remove_ppm = 0;  ///< a deletion of several names applied to some, no reply
+  std::uint32_t lose_reply_ppm = 0;      ///< applied, timeout
+  std::uint32_t apply_late_ppm = 0;      ///< timeout, applied after it
   base::Duration late_max = late_put_max;
   std::uint32_t damaged_read_ppm = 0;
   std::size_t list_page_max = list_page_objects;

@@ -75,12 +75,20 @@ void Nemesis::arm_crash() {
   const bool power = rng_.percent(50);
   // Half the time one certain kind of instant, so that the rare ones (a rename, a created file) are met too.
   const auto kind = rng_.percent(50) ? CrashPoint::count_ : static_cast<CrashPoint>(rng_.below(crash_point_count));
-  const std::uint64_t nth = kind == CrashPoint::count_ ? rng_.between(1, 300) : rng_.between(1, 12);
+  // Deletions in the store are rare: the first one strikes, and until then no other crash takes this one's place.
+  const bool rare = kind == CrashPoint::store_remove_applied;
+  if (world_.now() < armed_until_) return;
+  if (rare) armed_until_ = world_.now() + minutes(3);
+  const std::uint64_t nth = kind == CrashPoint::count_ ? rng_.between(1, 300) : rng_.between(1, rare ? 1 : 12);
   const bool power_follows = !power && rng_.percent(50);
   world_.arm_crash(kind, nth, [this, power, power_follows](Incarnation&, CrashPoint point) {
     crash(power);
     // What the killed process left in a volatile cache is read by the next one, served, and then perhaps taken back.
     if (!power_follows || point != CrashPoint::write_landed) return;
+    if (rng_.percent(50)) {  // while it is being recovered: read already, not yet flushed
+      world_.arm_crash(CrashPoint::sync_issued, rng_.between(1, 4), [this](Incarnation&, CrashPoint) { crash(true); });
+      return;
+    }
     for_a_while(milliseconds(1), [this] {
       when_ready(ready_looks_max, [this] {
         for_a_while(rng_.between(milliseconds(300), seconds(4)), [this] {
@@ -111,6 +119,10 @@ void Nemesis::store_lies() {
   if (rng_.percent(50)) profile.lose_reply_ppm = 200'000;
   if (rng_.percent(50)) profile.apply_late_ppm = 200'000;
   if (rng_.percent(30)) profile.damaged_read_ppm = 50'000;
+  if (rng_.percent(50)) {
+    profile.partial_remove_ppm = 500'000;  // for longer than the rest: deletions are rare
+    for_a_while(minutes(3), [&profile] { profile.partial_remove_ppm = 0; });
+  }
   profile.late_max = plan_.rest_long ? late_put_max : minutes(8);
   for_a_while(rng_.between(seconds(5), seconds(60)), [&profile] {
     profile.lose_request_ppm = profile.lose_reply_ppm = profile.apply_late_ppm = profile.damaged_read_ppm = 0;

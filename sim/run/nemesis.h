@@ -44,7 +44,8 @@ class Nemesis {
   bool active_ = false;
   base::MonoTime late_until_{};  ///< the broker's answers may be late until then: it is paused, or a shard of it stands still
   std::vector<RotPlace> rotten_;
-  base::MonoTime rot_until_{};  ///< a bit is flipped, or will be: no other one is
+  base::MonoTime armed_until_{};  ///< a crash at something rare is armed
+  base::MonoTime rot_until_{};    ///< a bit is flipped, or will be: no other one is
   std::uint64_t sealed_process_ = 0;
 };
 
