@@ -1,3 +1,5 @@
+#include <deque>
+
 #include <gmock/gmock.h>
 
 #include "runtime/testing/certificates.h"
@@ -16,6 +18,19 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Real, NetConformance, World);
 
 namespace {
 
+struct TlsPair {
+  StreamResult client = base::fail(ErrorKind::io, "not connected");
+  StreamResult server = base::fail(ErrorKind::io, "not accepted");
+  base::Result<std::size_t> server_read = 0;  ///< the first read, which does the handshake
+  std::string server_heard;
+};
+
+// Streams end on their reactor.
+Task<void> end_all(std::deque<TlsPair>& pairs) {
+  pairs.clear();
+  co_return;
+}
+
 class TlsTest : public ::testing::Test {
  protected:
   World world;
@@ -23,14 +38,12 @@ class TlsTest : public ::testing::Test {
   CertificateFiles server = authority.issue("broker", "DNS:broker.test,DNS:localhost,IP:127.0.0.1");
   TlsServerOptions server_options{.certificate_chain_file = server.certificate, .private_key_file = server.key};
   TlsClientOptions client_options{.ca_file = authority.file()};
+  std::deque<TlsPair> pairs;
   Network& network() { return *world.doors().network; }
-};
-
-struct TlsPair {
-  StreamResult client = base::fail(ErrorKind::io, "not connected");
-  StreamResult server = base::fail(ErrorKind::io, "not accepted");
-  base::Result<std::size_t> server_read = 0;  ///< the first read, which does the handshake
-  std::string server_heard;
+  TlsPair& keep(TlsPair pair) { return pairs.emplace_back(std::move(pair)); }
+  void TearDown() override {
+    world.run([&] { return end_all(pairs); });
+  }
 };
 
 Task<void> accept_and_read(Listener& listener, TlsPair& pair) {
@@ -57,7 +70,7 @@ Task<TlsPair> greet(Network& network, TlsServerOptions server, std::optional<Tls
 
 TEST_F(TlsTest, AVerifiedClientAndServerTalk) {
   for (const std::string host : {"127.0.0.1", "localhost"}) {
-    TlsPair pair = world.run([&] { return greet(network(), server_options, client_options, host); });
+    TlsPair& pair = keep(world.run([&] { return greet(network(), server_options, client_options, host); }));
     ASSERT_OK(pair.client);
     EXPECT_EQ(pair.server_heard, "hello");
     world.run([&]() -> Task<void> { return both_ways_at_once(**pair.client, **pair.server); });
@@ -76,7 +89,7 @@ Task<void> end_orderly(Stream& closes, Stream& reads) {
 }
 TEST_F(TlsTest, CloseIsAnOrderlyEndForThePeer) {
   for (const bool client_closes : {true, false}) {
-    TlsPair pair = world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); });
+    TlsPair& pair = keep(world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); }));
     ASSERT_OK(pair.client);
     Stream& client = **pair.client;
     Stream& peer = **pair.server;
@@ -87,7 +100,7 @@ TEST_F(TlsTest, CloseIsAnOrderlyEndForThePeer) {
 TEST_F(TlsTest, AnUnknownAuthorityIsRefused) {
   const CertificateAuthority other(world.directory(), "other");
   client_options.ca_file = other.file();
-  const TlsPair pair = world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); });
+  const TlsPair& pair = keep(world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); }));
   EXPECT_FAILS(pair.client, ErrorKind::io);
   EXPECT_THAT(pair.client.error().text, HasSubstr("certificate verify failed"));
   EXPECT_FAILS(pair.server_read, ErrorKind::io);
@@ -96,20 +109,20 @@ TEST_F(TlsTest, AnUnknownAuthorityIsRefused) {
 
 TEST_F(TlsTest, AnotherNameIsRefusedUnlessVerificationIsOff) {
   client_options.server_name = "other.test";
-  TlsPair pair = world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); });
+  TlsPair& pair = keep(world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); }));
   EXPECT_FAILS(pair.client, ErrorKind::io);
   EXPECT_THAT(pair.client.error().text, HasSubstr("hostname mismatch"));
   client_options.server_name = "broker.test";
-  pair = world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); });
-  EXPECT_OK(pair.client);
+  const TlsPair& right = keep(world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); }));
+  EXPECT_OK(right.client);
   client_options = {.ca_file = authority.file(), .server_name = "other.test", .verify = false};
-  pair = world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); });
-  EXPECT_OK(pair.client);
-  EXPECT_EQ(pair.server_heard, "hello");
+  const TlsPair& unverified = keep(world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); }));
+  EXPECT_OK(unverified.client);
+  EXPECT_EQ(unverified.server_heard, "hello");
 }
 
 TEST_F(TlsTest, APlaintextPeerGivesAReadError) {
-  const TlsPair pair = world.run([&] { return greet(network(), server_options, std::nullopt, "127.0.0.1"); });
+  const TlsPair& pair = keep(world.run([&] { return greet(network(), server_options, std::nullopt, "127.0.0.1"); }));
   EXPECT_FAILS(pair.server_read, ErrorKind::io);
   EXPECT_THAT(pair.server_read.error().text, HasSubstr("TLS handshake"));
 }
@@ -139,7 +152,7 @@ TEST_F(TlsTest, APlaintextServerGivesAConnectError) {
 TEST_F(TlsTest, AClientWithoutTheRequiredCertificateIsRefused) {
   server_options.client_ca_file = authority.file();
   server_options.require_client_certificate = true;
-  const TlsPair pair = world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); });
+  const TlsPair& pair = keep(world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); }));
   EXPECT_FAILS(pair.server_read, ErrorKind::io);
   EXPECT_THAT(pair.server_read.error().text, HasSubstr("peer did not return a certificate"));
 }
@@ -150,7 +163,7 @@ TEST_F(TlsTest, AClientsCertificateGivesItsSubject) {
   server_options.require_client_certificate = true;
   client_options.certificate_chain_file = client.certificate;
   client_options.private_key_file = client.key;
-  const TlsPair pair = world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); });
+  const TlsPair& pair = keep(world.run([&] { return greet(network(), server_options, client_options, "127.0.0.1"); }));
   ASSERT_OK(pair.client);
   EXPECT_EQ(pair.server_heard, "hello");
   EXPECT_EQ((*pair.server)->peer_certificate_subject(), "CN=alice,O=weir test");
