@@ -1,4 +1,5 @@
 """The table of requests, part two: configs, cluster, reassignments."""
+import time
 import uuid
 
 from cases import case, filled, partitions  # noqa: F401
@@ -69,18 +70,24 @@ def incremental_alter_configs(s):
     s.side.altering = "IncrementalAlterConfigs"
     t = s.topic()
 
-    def shown(label):
-        got = s.quiet("DescribeConfigs", {"resources": [{"resource_type": topic_type, "resource_name": t, "configuration_keys":
-                                                        ["retention.ms", "cleanup.policy", "max.message.bytes"]}]}, 2)
-        s.note(f"now {label}", sorted((r["name"], r["value"], r["config_source"]) for r in got["results"][0]["configs"]))
+    # A broker of Kafka shows a change once the controller's record has reached it, which may be after the answer.
+    def shown(label, name=None, value=None):
+        for _ in range(50):
+            got = s.quiet("DescribeConfigs", {"resources": [{"resource_type": topic_type, "resource_name": t, "configuration_keys":
+                                                            ["retention.ms", "cleanup.policy", "max.message.bytes"]}]}, 2)
+            rows = sorted((r["name"], r["value"], r["config_source"]) for r in got["results"][0]["configs"])
+            if name is None or (name, value) in {row[:2] for row in rows}:
+                break
+            time.sleep(0.1)
+        s.note(f"now {label}", rows)
     alter(s, topic_type, t, [("retention.ms", "7000", 0), ("max.message.bytes", "9000", 0)], "set")
-    shown("set")
+    shown("set", "max.message.bytes", "9000")
     alter(s, topic_type, t, [("max.message.bytes", None, 1)], "delete")
-    shown("deleted")
+    shown("deleted", "max.message.bytes", "1048588")
     alter(s, topic_type, t, [("cleanup.policy", "compact", 2)], "append")
-    shown("appended")
+    shown("appended", "cleanup.policy", "delete,compact")
     alter(s, topic_type, t, [("cleanup.policy", "delete", 3)], "subtract")
-    shown("subtracted")
+    shown("subtracted", "cleanup.policy", "compact")
     alter(s, topic_type, t, [("retention.ms", "1", 2)], "append to what is no list")
     alter(s, topic_type, t, [("retention.ms", "8000", 0)], "validate", validate=True)
     shown("validated")
