@@ -301,7 +301,7 @@ std::size_t unlink_dead(Cluster& cluster, Broker& broker) {
   return count;
 }
 
-TEST(Restart, ProducersOutliveTheirRecords) {
+TEST(Restart, TransactionalProducersOutliveTheirRecords) {
   Cluster cluster;
   const auto check = [](Broker& broker, const std::string& where) {
     EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 2, .sequence = 5})).error, Errc::invalid_producer_epoch) << where;
@@ -312,13 +312,14 @@ TEST(Restart, ProducersOutliveTheirRecords) {
     Broker broker(cluster);
     broker.start();
     broker.create_topic();
-    ASSERT_EQ(broker.produce(batch({.producer = 1, .epoch = 3, .sequence = 0})).error, Errc::none);
+    ASSERT_EQ(broker.produce(batch({.producer = 1, .epoch = 3, .sequence = 0, .transactional = true})).error, Errc::none);
+    ASSERT_EQ(broker.end_transaction(1, true, 3, 4).error, Errc::none);
     ASSERT_EQ(broker.produce(batch({.producer = 2, .sequence = 0, .transactional = true})).error, Errc::none);
     ASSERT_EQ(broker.end_transaction(2, true, 0, 4).error, Errc::none);
     broker.upload();
     ASSERT_EQ(broker.produce(batch({.producer = 2, .sequence = 1})).error, Errc::none);
     broker.upload();
-    ASSERT_EQ(broker.raise_log_start(4), Errc::none);
+    ASSERT_EQ(broker.raise_log_start(5), Errc::none);
     EXPECT_EQ(unlink_dead(cluster, broker), 0U) << "nothing else states 1, or 2";
     check(broker, "the log is empty");
   }
@@ -339,14 +340,14 @@ TEST(Restart, ProducersOutliveTheirRecords) {
     check(broker, "from the entry that restates them");
     EXPECT_EQ(broker.produce(batch({.producer = 1, .epoch = 3, .sequence = 0})).base_offset, model::Offset(0)) << "a duplicate";
     ASSERT_EQ(broker.produce(batch({.producer = 1, .epoch = 3, .sequence = 1})).error, Errc::none);
-    ASSERT_EQ(broker.raise_log_start(5), Errc::none);
+    ASSERT_EQ(broker.raise_log_start(6), Errc::none);
     broker.upload();
     EXPECT_EQ(unlink_dead(cluster, broker), 1U) << "1 has a record above, 2 is restated with it";
   }
   Broker broker(cluster, {.producer_id_expiration_ms = 1000});
   broker.start();
   check(broker, "restated once more");
-  ASSERT_EQ(broker.raise_log_start(6), Errc::none);
+  ASSERT_EQ(broker.raise_log_start(7), Errc::none);
   EXPECT_EQ(unlink_dead(cluster, broker), 0U);
   cluster.manual.advance(std::chrono::minutes(11));
   EXPECT_EQ(unlink_dead(cluster, broker), 1U) << "all have expired";

@@ -55,8 +55,9 @@ def test_objects_and_segments_can_be_inspected(tmp_path):
     with broker(tmp_path) as b:
         b.weir("produce", "t", input=b"one\ntwo\n")
         b.kill()
-        segment = next((tmp_path / "data/wal").glob("*/seg-*"))
-        assert json.loads(run(str(binary), "storage", "inspect", str(segment), "--format", "json").stdout)["records"] >= 1
+        segments = sorted((tmp_path / "data/wal").glob("*/seg-*"))
+        inspected = [json.loads(run(str(binary), "storage", "inspect", str(s), "--format", "json").stdout) for s in segments]
+        assert sum(one["records"] for one in inspected) >= 1
         b.start()
         assert b.stop() == 0
     # A clean stop that uploaded everything leaves nothing needed in wal/.

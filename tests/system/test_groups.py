@@ -247,7 +247,7 @@ def test_deleting_a_topic_removes_its_offsets(tmp_path):
             b.weir("topic", "create", topic, "--partitions", "1")
         consumer = confluent_kafka.Consumer({"bootstrap.servers": b.address, "group.id": "g"})
         consumer.commit(offsets=[confluent_kafka.TopicPartition(t, 0, 7) for t in ("t", "u")], asynchronous=False)
-        b.weir("topic", "delete", "t")
+        b.weir("topic", "delete", "t", "-y")
         b.weir("topic", "create", "t", "--partitions", "1")
         found = consumer.committed([confluent_kafka.TopicPartition(t, 0) for t in ("t", "u")], timeout=30)
         assert [f.offset for f in found] == [confluent_kafka.OFFSET_INVALID, 7]

@@ -287,6 +287,7 @@ std::vector<ProducerTable::Restated> ProducerTable::to_restate(model::Offset log
 std::set<model::Offset> ProducerTable::statements_below(model::Offset log_start) const {
   std::set<model::Offset> ends;
   for (const auto& [id, entry] : entries_) {
+    if (entry.coordinator_epoch < 0) continue;
     if (entry.stated_to.value() >= 0 && entry.stated_to <= log_start) ends.insert(entry.stated_to);
   }
   return ends;

@@ -118,7 +118,7 @@ class ProducerTable {
   };
   /// The state of producers that only what lies below the log start states, if that; for the next entry, which begins at `from`.
   [[nodiscard]] std::vector<Restated> to_restate(model::Offset log_start, model::Offset from) const;
-  /// Ends of the entries below the log start that are the newest to state a producer.
+  /// Ends of the entries below the log start that are the newest to state a producer that had a transaction.
   [[nodiscard]] std::set<model::Offset> statements_below(model::Offset log_start) const;
   /// Forgets producers without open transaction whose last batch is older than `expiration_ms`.
   std::size_t expire(base::WallMs now_ms, std::int64_t expiration_ms);

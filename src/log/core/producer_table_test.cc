@@ -377,7 +377,7 @@ TEST(ProducerTable, RestatesWhatOnlyLiesBelowTheLogStart) {
   EXPECT_EQ(restated(2, 2), "1 2 3+ ");
   EXPECT_EQ(restated(3, 3), "1 2 3 ");
   EXPECT_EQ(table.statements_below(model::Offset(1)), std::set<model::Offset>{});
-  EXPECT_EQ(table.statements_below(model::Offset(2)), std::set<model::Offset>{model::Offset(2)});
+  EXPECT_EQ(table.statements_below(model::Offset(2)), std::set<model::Offset>{}) << "no object is kept for plain producers";
   table.stated(model::ProducerId(1), model::Offset(5));
   EXPECT_EQ(restated(3, 3), "2 3 ");
   // Merged again, as a restart does with the restating entry after the first: nothing is remembered twice.
@@ -386,6 +386,12 @@ TEST(ProducerTable, RestatesWhatOnlyLiesBelowTheLogStart) {
   after.merge(delta, 1000, model::Offset(2));
   after.merge(delta, 1000, model::Offset(5));
   EXPECT_EQ(after.entries().at(model::ProducerId(2)).batch_count, 1);
+  ProducerTable fencing;
+  object::ProducerDelta with_transaction = delta;
+  with_transaction.coordinator_epoch = 4;
+  fencing.merge(with_transaction, 1000, model::Offset(2));
+  EXPECT_EQ(fencing.statements_below(model::Offset(1)), std::set<model::Offset>{});
+  EXPECT_EQ(fencing.statements_below(model::Offset(2)), std::set<model::Offset>{model::Offset(2)});
 }
 
 }  // namespace
