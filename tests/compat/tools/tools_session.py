@@ -96,8 +96,8 @@ add("verifiable consumer", "verifiable-consumer", B + "--topic verified --group-
 add("features", "features", B + "describe", needs={"UpdateFeatures"})
 add("cluster id", "cluster", "cluster-id --bootstrap-server @B")
 add("cluster endpoints", "cluster", "list-endpoints --bootstrap-server @B", needs={"DescribeCluster"})
-add("client compatibility", "client-compatibility-test", B + "--topic cct --offsets-for-times-supported true --cluster-id-supported true --expect-record-too-large-exception true --num-cluster-nodes 1 "
-    "--create-topics-supported true --describe-acls-supported false --describe-configs-supported true --idempotent-producer-supported true", needs={"DescribeConfigs"} | groups)
+add("client compatibility", "client-compatibility-test", B + "--topic cct --offsets-for-times-supported true --cluster-id-supported true --expect-record-too-large-exception false --num-cluster-nodes 1 "
+    "--create-topics-supported true --describe-acls-supported @ACLS --describe-configs-supported true --idempotent-producer-supported true", needs={"DescribeConfigs"} | groups)
 add("delete", "topics", B + "--delete --topic one")
 add("delete unknown", "topics", B + "--delete --topic nowhere")
 add("list at the end", "topics", B + "--list --exclude-internal")
