@@ -327,6 +327,11 @@ Task<bool> Broker::stop(Progress progress) {
 // A session whose WAL nothing needs leaves no file and no key: then wal/ may be deleted between a clean stop and the next start.
 Task<void> Broker::drop_unneeded(model::SessionId session) {
   if (wal_->live_records(session) != 0) co_return;
+  if (wal_->damaged_segments(session) != 0) {  // what a quarantined partition lacks may be in there, and readable again one day
+    std::vector<log::Shard*> shards;
+    for (runtime::Reactor* shard : runtime_.shards) shards.push_back(&log_->shard(shard->shard()));
+    if (co_await log::lacks_records(runtime_, std::move(shards))) co_return;
+  }
   auto dropped = co_await wal_->remove_session(session);
   if (dropped) dropped = co_await meta_->drop_session(session);
   if (!dropped && dropped.kind() != base::ErrorKind::not_found) {

@@ -350,6 +350,14 @@ runtime::Task<runtime::Wake> LogImpl::wait_readable(std::vector<WaitPosition> po
 
 }  // namespace
 
+runtime::Task<bool> lacks_records(runtime::Runtime& runtime, std::vector<Shard*> shards) {
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    Shard* shard = shards[i];
+    if (co_await runtime::submit_to(*runtime.shards[i], [shard] { return shard->lacks_records(); })) co_return true;
+  }
+  co_return false;
+}
+
 std::unique_ptr<Log> make_log(runtime::Runtime& runtime, wal::Wal& wal, meta::Meta& meta, store::ObjectStore& store,
                               model::ClusterId cluster, Options options) {
   return std::make_unique<LogImpl>(

@@ -236,6 +236,8 @@ class Shard {
   /// Objects that no extent needs, but which alone state a producer that is remembered (for producer.id.expiration.ms, or until
   /// the partition's next upload restates it). Empty: not all partitions are open yet.
   [[nodiscard]] virtual std::optional<std::vector<model::ObjectId>> kept_objects() const = 0;
+  /// A partition is quarantined, or not judged yet: damaged segments of earlier sessions may hold what it lacks.
+  [[nodiscard]] virtual bool lacks_records() const = 0;
 };
 
 class Log {
@@ -302,6 +304,9 @@ class Log {
   virtual runtime::Task<base::Result<std::optional<Location>>> locate(model::TopicPartition partition,
                                                                       model::Offset offset) = 0;
 };
+
+/// Whether any of the shards (in the runtime's order) lacks_records(). From any shard.
+runtime::Task<bool> lacks_records(runtime::Runtime& runtime, std::vector<Shard*> shards);
 
 /// Runtime, wal, meta and store outlive the Log. The cluster id is the objects' identity.
 std::unique_ptr<Log> make_log(runtime::Runtime& runtime, wal::Wal& wal, meta::Meta& meta, store::ObjectStore& store,

@@ -71,6 +71,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   [[nodiscard]] std::vector<model::TopicPartition> partitions() const override;
   [[nodiscard]] std::vector<Extent> extents(const model::TopicPartition& partition) const override;
   [[nodiscard]] std::optional<std::vector<model::ObjectId>> kept_objects() const override;
+  [[nodiscard]] bool lacks_records() const override;
 
  private:
   struct Topic {

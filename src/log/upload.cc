@@ -206,6 +206,15 @@ std::optional<std::vector<model::ObjectId>> ShardLog::kept_objects() const {
   return out;
 }
 
+bool ShardLog::lacks_records() const {
+  for (const auto& [topic, entry] : topics_) {
+    for (const auto& [index, p] : entry.partitions) {
+      if (p->phase == Phase::loading || p->phase == Phase::quarantined) return true;
+    }
+  }
+  return false;
+}
+
 std::vector<Shard::Extent> ShardLog::extents(const model::TopicPartition& partition) const {
   std::vector<Shard::Extent> out;
   const PartitionPtr p = find(partition);

@@ -45,6 +45,7 @@ class ExtentShard final : public log::Shard {
     return found == extents_of.end() ? std::vector<Extent>{} : found->second;
   }
   [[nodiscard]] std::optional<std::vector<model::ObjectId>> kept_objects() const override { return kept; }
+  [[nodiscard]] bool lacks_records() const override { return false; }
   std::map<model::TopicPartition, std::vector<Extent>> extents_of;
   std::optional<std::vector<model::ObjectId>> kept = std::vector<model::ObjectId>();
 };

@@ -314,12 +314,15 @@ Task<void> UploaderImpl::abandon() {
   }
 }
 
+// A session with a damaged segment stays while any partition lacks records: its file may be all there is of them, and a read that
+// failed today may succeed tomorrow (protocols: quarantine, and free nothing of it).
 Task<void> UploaderImpl::drop_former_sessions() {
   if (former_.empty() || scope_.stopping() || now() < former_checked_ + former_check_interval) co_return;
   former_checked_ = now();
   std::vector<model::SessionId> kept;
   for (const model::SessionId& session : std::exchange(former_, {})) {
-    if (doors_.wal.live_records(session) > 0) {
+    if (doors_.wal.live_records(session) > 0 ||
+        (doors_.wal.damaged_segments(session) > 0 && co_await log::lacks_records(doors_.runtime, shards_))) {
       kept.push_back(session);
       continue;
     }

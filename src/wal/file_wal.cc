@@ -22,6 +22,9 @@ class FileWal final : public Wal {
                                                     std::function<void(std::uint64_t, std::uint64_t)> progress) override;
   runtime::Task<base::Result<void>> remove_session(model::SessionId session) override { return files_.remove_session(session); }
   [[nodiscard]] std::uint64_t live_records(model::SessionId session) const override { return files_.needed_count(session); }
+  [[nodiscard]] std::uint64_t damaged_segments(model::SessionId session) const override {
+    return files_.damaged_count(session);
+  }
   runtime::Task<base::Result<void>> start(std::function<runtime::Task<base::Result<void>>(std::uint32_t)> register_segments,
                                           std::vector<ShardSink*> sinks) override;
   Appender& appender(runtime::ShardId shard) override { return *appenders_.at(shard.value()); }

@@ -287,6 +287,14 @@ std::uint64_t SegmentFiles::needed_count(const model::SessionId& session) const 
   return count;
 }
 
+std::uint64_t SegmentFiles::damaged_count(const model::SessionId& session) const {
+  std::uint64_t count = 0;
+  for (SegmentHandle i = 0; i < files_.size(); ++i) {
+    if (files_[i]->identity.session == session && book_.kept(i)) ++count;
+  }
+  return count;
+}
+
 runtime::Task<base::Result<void>> SegmentFiles::remove_session(model::SessionId session) {
   co_await directories_.acquire(1);
   base::Result<void> removed = co_await remove_files(session);

@@ -74,6 +74,8 @@ class SegmentFiles {
   [[nodiscard]] std::uint32_t segment_bytes() const { return segment_bytes_; }
   /// Records and holds of a session.
   [[nodiscard]] std::uint64_t needed_count(const model::SessionId& session) const;
+  /// Segments of a session that are kept for the damage seen in them.
+  [[nodiscard]] std::uint64_t damaged_count(const model::SessionId& session) const;
   /// Deletes a session's files, restartable through the marker. retry: something of it is needed.
   runtime::Task<base::Result<void>> remove_session(model::SessionId session);
 

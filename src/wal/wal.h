@@ -166,6 +166,10 @@ class Wal {
   virtual runtime::Task<base::Result<void>> remove_session(model::SessionId session) = 0;
   /// Live (unreleased) records of a session, plus stated high watermarks that are not uploaded; 0 = remove_session() may go.
   [[nodiscard]] virtual std::uint64_t live_records(model::SessionId session) const = 0;
+  /// Segments of an earlier session in which recovery saw damage. What acknowledged records it took is not known (a crash tears
+  /// groups that nobody was told of, too), so the session stays while a partition lacks records: the damage may pass, and a disk that
+  /// reads well again gives them back.
+  [[nodiscard]] virtual std::uint64_t damaged_segments(model::SessionId session) const = 0;
   /// Begins to take appends: creates the first segment. `register_segments(n)` must make "n segments exist" durable in sess/S
   /// before the first byte goes to segment n-1. One sink per shard, in shard order.
   virtual runtime::Task<base::Result<void>> start(

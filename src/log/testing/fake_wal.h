@@ -54,6 +54,7 @@ class FakeWal final : public wal::Wal {
                                                          std::function<void(std::uint64_t, std::uint64_t)> progress) override;
   runtime::Task<base::Result<void>> remove_session(model::SessionId session) override;
   [[nodiscard]] std::uint64_t live_records(model::SessionId session) const override;
+  [[nodiscard]] std::uint64_t damaged_segments(model::SessionId /*session*/) const override { return 0; }
   runtime::Task<base::Result<void>> start(std::function<runtime::Task<base::Result<void>>(std::uint32_t)> register_segments,
                                           std::vector<wal::ShardSink*> sinks) override;
   wal::Appender& appender(runtime::ShardId shard) override;

@@ -139,6 +139,8 @@ class FakeShard final : public log::Shard {
   [[nodiscard]] std::optional<std::vector<model::ObjectId>> kept_objects() const override {
     return std::vector<model::ObjectId>();
   }
+  [[nodiscard]] bool lacks_records() const override { return lacking; }
+  bool lacking = false;
   [[nodiscard]] model::Offset uploaded_to(const model::TopicPartition& partition) const {
     return partitions_.at(partition).uploaded_to;
   }
@@ -175,6 +177,10 @@ class FakeWal final : public wal::Wal {
     removed.push_back(session);
     co_return base::Result<void>();
   }
+  [[nodiscard]] std::uint64_t damaged_segments(model::SessionId session) const override {
+    return damaged.contains(session) ? 1 : 0;
+  }
+  std::set<model::SessionId> damaged;
   [[nodiscard]] std::uint64_t live_records(model::SessionId session) const override {
     const auto found = live.find(session);
     return found == live.end() ? 0 : found->second;

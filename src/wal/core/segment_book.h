@@ -62,6 +62,7 @@ class SegmentBook {
   void recovered_statement(SegmentHandle segment, StatedOffset statement);
   /// Damage was seen: the file is kept as evidence until its whole session goes.
   void keep(SegmentHandle segment);
+  [[nodiscard]] bool kept(SegmentHandle segment) const { return at(segment).kept; }
 
   void release(SegmentHandle segment, model::Lsn lsn, std::uint64_t records);
   void uploaded_to(const model::TopicPartition& partition, model::Offset offset);
