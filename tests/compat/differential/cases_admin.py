@@ -65,21 +65,25 @@ def alter(s, kind, name, configs, label="", validate=False):
     s.call(api, {"resources": [{"resource_type": kind, "resource_name": name, "configs": rows}], "validate_only": validate}, label=label)
 
 
+def settled(s, topic, label, keys, name=None, value=None):
+    """Notes the topic's settings. A broker of Kafka shows a change once the controller's record has reached it, which may be after the
+    answer: asks until `name` has `value`, which a broker that never shows it fails on."""
+    for _ in range(50):
+        got = s.quiet("DescribeConfigs", {"resources": [{"resource_type": topic_type, "resource_name": topic, "configuration_keys": keys}]}, 2)
+        rows = sorted((r["name"], r["value"], r["config_source"]) for r in got["results"][0]["configs"])
+        if name is None or (name, value) in {row[:2] for row in rows}:
+            break
+        time.sleep(0.1)
+    s.note(label, rows)
+
+
 @case("IncrementalAlterConfigs")
 def incremental_alter_configs(s):
     s.side.altering = "IncrementalAlterConfigs"
     t = s.topic()
 
-    # A broker of Kafka shows a change once the controller's record has reached it, which may be after the answer.
     def shown(label, name=None, value=None):
-        for _ in range(50):
-            got = s.quiet("DescribeConfigs", {"resources": [{"resource_type": topic_type, "resource_name": t, "configuration_keys":
-                                                            ["retention.ms", "cleanup.policy", "max.message.bytes"]}]}, 2)
-            rows = sorted((r["name"], r["value"], r["config_source"]) for r in got["results"][0]["configs"])
-            if name is None or (name, value) in {row[:2] for row in rows}:
-                break
-            time.sleep(0.1)
-        s.note(f"now {label}", rows)
+        settled(s, t, f"now {label}", ["retention.ms", "cleanup.policy", "max.message.bytes"], name, value)
     alter(s, topic_type, t, [("retention.ms", "7000", 0), ("max.message.bytes", "9000", 0)], "set")
     shown("set", "max.message.bytes", "9000")
     alter(s, topic_type, t, [("max.message.bytes", None, 1)], "delete")
@@ -113,8 +117,7 @@ def alter_configs(s):
     t = s.topic()
     alter(s, topic_type, t, [("retention.ms", "7000", None)], "set")
     alter(s, topic_type, t, [("max.message.bytes", "9000", None)], "set another")
-    got = s.quiet("DescribeConfigs", {"resources": [{"resource_type": topic_type, "resource_name": t, "configuration_keys": ["retention.ms", "max.message.bytes"]}]}, 2)
-    s.note("now", sorted((r["name"], r["value"], r["config_source"]) for r in got["results"][0]["configs"]))
+    settled(s, t, "now", ["retention.ms", "max.message.bytes"], "max.message.bytes", "9000")
     alter(s, topic_type, t, [("retention.ms", "soon", None)], "bad value")
     alter(s, topic_type, t, [("no.such", "1", None)], "unknown key")
     alter(s, topic_type, t, [("retention.ms", None, None)], "null value")
