@@ -1,4 +1,4 @@
-// runtime/net.h: the door to sockets. Real: Boost.Asio (TCP, TLS by OpenSSL); simulated: in-process pipes with delay and cuts.
+// runtime/net.h: the door to sockets. Real: epoll (TCP, TLS by OpenSSL); simulated: in-process pipes with delay and cuts.
 // Contract:   a Stream lives on one reactor; one read and one write may be pending at a time. close() makes pending
 //             operations end with cancelled. Destroying a stream needs none pending.
 // Failure:    io = reset, broken, refused, TLS error (text says which); cancelled = closed here or deadline passed.

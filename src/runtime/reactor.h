@@ -1,5 +1,5 @@
 // runtime/reactor.h: one event loop, the home of one shard. Time, chance and every wake-up come through it.
-// Why:        the door for simulation: the real reactor stands on Boost.Asio, the simulated ones share one queue ordered by
+// Why:        the door for simulation: the real reactor stands on epoll, the simulated ones share one queue ordered by
 //             (virtual time, sequence).
 // Contract:   everything that belongs to a shard is touched only from its reactor. post() may be called from any thread;
 //             all else only on the reactor itself. Callbacks and coroutine resumptions run one at a time.

@@ -1,5 +1,5 @@
 // runtime/task.h: Task<T>, weir's coroutine type: lazy, single-owner, resumed by symmetric transfer.
-// Why:        no Asio type appears above runtime, so the simulator can run the same coroutines on virtual time; a nested
+// Why:        no library's type appears above runtime, so the simulator can run the same coroutines on virtual time; a nested
 //             call costs about 10 ns.
 // Contract:   a Task starts when it is awaited (once), or when a Scope runs it. It runs on the reactor that resumes it: all
 //             awaitables of runtime/ resume on the reactor of the coroutine that waits. Exceptions must not leave a
