@@ -41,7 +41,7 @@ runtime::Task<Reply> handle_offset_delete(Call call) {
       one.error_code = judge(call, topic.name, partition.partition_index);
       if (one.error_code == ErrorCode::none)
         offsets.push_back({.topic = std::string(topic.name), .partition = partition.partition_index});
-      out.partitions.push_back(std::move(one));
+      out.partitions.push_back(one);
     }
     response.topics.push_back(std::move(out));
   }
