@@ -109,7 +109,8 @@ void add_run_options(CLI::App* perf, PerfText& t) {
   perf->add_option("--producer-configs,-P", t.producer_configs, "NAME=VALUE of librdkafka, for producers");
   perf->add_option("--consumer-configs,-C", t.consumer_configs, "NAME=VALUE of librdkafka, for consumers");
   perf->add_option("--metrics", o.metrics, "HOST:PORT of a weir broker's admin listener: store calls, WAL writes, CPU");
-  perf->add_option("--broker-pid", t.invocation.broker_pids, "a broker on this machine whose CPU is counted");
+  perf->add_option("--broker-pid", t.invocation.brokers.pids, "a broker on this machine whose CPU is counted");
+  perf->add_option("--broker-cgroup", t.invocation.brokers.cgroups, "the same by the directory of its control group");
   perf->add_option("--prices", o.price_file, "NAME = NUMBER lines: dollars per GB from what was counted");
   perf->add_option("--json", o.json_file, "write the report here");
   perf->add_option("--html", o.html_file, "write a page with plots here");

@@ -146,7 +146,7 @@ class Session {
     plan.on_interval = [this](const Interval& interval) { view_.show(interval); };
     Counters before;
     Counters after;
-    const bool watched = with_costs && (!options_.metrics.empty() || !in_.broker_pids.empty());
+    const bool watched = with_costs && (!options_.metrics.empty() || !in_.brokers.empty());
     if (watched) {
       plan.on_measure_begin = [this, &before] { take_counters(before); };
       plan.on_measure_end = [this, &after] { take_counters(after); };
@@ -162,7 +162,7 @@ class Session {
   }
 
   void take_counters(Counters& into) {
-    auto counters = scrape(options_.metrics, in_.broker_pids);
+    auto counters = scrape(options_.metrics, in_.brokers);
     if (counters) {
       into = std::move(*counters);
     } else {

@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "perf/options.h"
+#include "perf/scrape.h"
 
 namespace weir::perf {
 
 struct Invocation {
   Options options;
-  std::vector<int> broker_pids;  ///< brokers on this machine
-  bool json = false;             ///< the report to stdout
-  bool live = false;             ///< a view that redraws itself
+  LocalBrokers brokers;
+  bool json = false;  ///< the report to stdout
+  bool live = false;  ///< a view that redraws itself
   std::vector<std::string> command;
   std::string version;
 };

@@ -11,13 +11,25 @@ namespace {
 constexpr int poll_ms = 20;
 constexpr int ask_timeout_ms = 30000;
 constexpr auto assignment_wait_max = std::chrono::seconds(60);
+constexpr int leader_tries_max = 100;  // a topic that was just made may have no leader yet, or one that does not know of it
+constexpr auto leader_wait = std::chrono::milliseconds(50);
+
+bool no_leader_yet(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+         error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
 
 base::Result<PartitionList> ends_of(rd_kafka_t* client, const std::string& topic, int first, int step, int partitions) {
   PartitionList list(rd_kafka_topic_partition_list_new(partitions));
   for (int p = first; p < partitions; p += step) {
     std::int64_t low = 0;
     std::int64_t high = 0;
-    const rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(client, topic.c_str(), p, &low, &high, ask_timeout_ms);
+    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int attempt = 1;; ++attempt) {
+      error = rd_kafka_query_watermark_offsets(client, topic.c_str(), p, &low, &high, ask_timeout_ms);
+      if (!no_leader_yet(error) || attempt == leader_tries_max) break;
+      std::this_thread::sleep_for(leader_wait);
+    }
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
       return base::fail(base::ErrorKind::io, fmt::format("{}/{}: {}", topic, p, rd_kafka_err2str(error)));
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), p)->offset = high;

@@ -72,6 +72,18 @@ base::Result<double> process_cpu_seconds(int pid) {
   return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
+base::Result<double> cgroup_cpu_seconds(const std::string& directory) {
+  std::ifstream stat(directory + "/cpu.stat");
+  std::string word;
+  double value = 0;
+  while (stat >> word >> value) {
+    if (word == "usage_usec") return value / 1e6;
+  }
+  std::ifstream usage(directory + "/cpuacct.usage");
+  if (usage >> value) return value / 1e9;
+  return base::fail(base::ErrorKind::not_found, fmt::format("{}: neither cpu.stat nor cpuacct.usage can be read", directory));
+}
+
 double rise(const Counters& before, const Counters& after, std::string_view name, std::string_view label = {}) {
   double sum = 0;
   for (const auto& [series, value] : after) {
@@ -99,17 +111,22 @@ Counters parse_metrics(std::string_view text) {
   return counters;
 }
 
-base::Result<Counters> scrape(const std::vector<std::string>& addresses, const std::vector<int>& pids) {
+base::Result<Counters> scrape(const std::vector<std::string>& addresses, const LocalBrokers& local) {
   Counters sum;
   for (const std::string& address : addresses) {
     auto text = http_get(address, "/metrics");
     if (!text) return std::unexpected(text.error());
     for (const auto& [name, value] : parse_metrics(*text)) sum[name] += value;
   }
-  for (const int pid : pids) {
+  for (const int pid : local.pids) {
     auto seconds = process_cpu_seconds(pid);
     if (!seconds) return std::unexpected(seconds.error());
     sum[fmt::format("{}{{pid=\"{}\"}}", cpu_counter, pid)] = *seconds;
+  }
+  for (const std::string& directory : local.cgroups) {
+    auto seconds = cgroup_cpu_seconds(directory);
+    if (!seconds) return std::unexpected(seconds.error());
+    sum[fmt::format("{}{{cgroup=\"{}\"}}", cpu_counter, directory)] = *seconds;
   }
   return sum;
 }

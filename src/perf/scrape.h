@@ -19,8 +19,15 @@ inline constexpr int scrape_seconds_max = 10;
 /// "name{labels}" -> value.
 using Counters = std::map<std::string, double>;
 
-/// `addresses`: HOST:PORT of admin listeners. `pids`: brokers on this machine, whose CPU is read from /proc (any Kafka).
-[[nodiscard]] base::Result<Counters> scrape(const std::vector<std::string>& addresses, const std::vector<int>& pids);
+/// Brokers on this machine whose CPU is counted, whatever they are: a process from /proc, or a control group with all that runs in it
+/// (a directory with cpu.stat, as version 2 has it, or cpuacct.usage).
+struct LocalBrokers {
+  std::vector<int> pids;
+  std::vector<std::string> cgroups;
+  [[nodiscard]] bool empty() const { return pids.empty() && cgroups.empty(); }
+};
+/// `addresses`: HOST:PORT of admin listeners.
+[[nodiscard]] base::Result<Counters> scrape(const std::vector<std::string>& addresses, const LocalBrokers& local);
 /// Prometheus text: counters and gauges; comments and what cannot be read as a number are left out.
 [[nodiscard]] Counters parse_metrics(std::string_view text);
 

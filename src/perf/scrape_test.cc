@@ -35,5 +35,18 @@ TEST(Scrape, ParsesAndPrices) {
   EXPECT_FALSE(read_prices(path));
 }
 
+TEST(Scrape, ControlGroupsOfBothVersions) {
+  const std::string directory = testing::TempDir();
+  std::ofstream(directory + "/cpuacct.usage") << "2500000000\n";
+  const auto old = scrape({}, {.pids = {}, .cgroups = {directory}});
+  ASSERT_TRUE(old) << old.error().text;
+  EXPECT_DOUBLE_EQ(old->begin()->second, 2.5);
+  std::ofstream(directory + "/cpu.stat") << "usage_usec 4250000\nuser_usec 4000000\n";
+  const auto now = scrape({}, {.pids = {}, .cgroups = {directory}});
+  ASSERT_TRUE(now) << now.error().text;
+  EXPECT_DOUBLE_EQ(costs(*old, *now, 1e9, {}).cpu_seconds, 1.75);
+  EXPECT_FALSE(scrape({}, {.pids = {}, .cgroups = {directory + "/missing"}}));
+}
+
 }  // namespace
 }  // namespace weir::perf
