@@ -53,11 +53,13 @@ class ScriptedJournal final : public Journal {
 };
 
 class LocalKeyspaceTest : public ::testing::Test {
- protected:
+ public:
   ~LocalKeyspaceTest() override {
     manual.run(stop(&keyspace));
     manual.drain();
   }
+
+ protected:
   static runtime::Task<bool> stop(LocalKeyspace* keyspace) {
     co_await keyspace->stop();
     co_return true;

@@ -60,7 +60,7 @@ class LogImpl final : public Log {
   }
 
  public:
-  LogImpl(Doors doors, runtime::Metrics& metrics) : doors_(std::move(doors)), cells_(metrics) {
+  LogImpl(Doors doors, runtime::Metrics& metrics) : doors_(doors), cells_(metrics) {
     const auto count = static_cast<std::uint32_t>(doors_.runtime.shards.size());
     for (std::uint32_t i = 0; i < count; ++i) {
       shards_.push_back(std::make_unique<ShardLog>(doors_, cells_, runtime::ShardId(i), count));
@@ -172,7 +172,7 @@ runtime::Task<base::Result<void>> LogImpl::open(meta::Snapshot snapshot, wal::Re
     if (found == evidence_.end()) {
       unknown_places.push_back(record.place);
     } else {
-      found->second.records.push_back(std::move(record));
+      found->second.records.push_back(record);
     }
   }
   for (const wal::Statement& statement : recovered.statements) {
