@@ -78,6 +78,15 @@ void add_storage(CLI::App& app, Options& o) {
   for (CLI::App* command : {inspect, where}) add_common(command, o);
 }
 
+void add_store(CLI::App& app, Options& o) {
+  CLI::App* store = app.add_subcommand("store", "the object store by itself");
+  store->require_subcommand(1);
+  CLI::App* check = store->add_subcommand("check", "try what weir needs of a store, before it is trusted with data");
+  check->add_option("url", o.path, "as weir.store: file:///DIR or s3://BUCKET/PREFIX?...")->required();
+  check->add_option("--format", o.format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  check->callback([&o] { o.code = cli::store_check(o.common, o.path, o.environment); });
+}
+
 void add_pages(CLI::App& app, Options& o) {
   CLI::App* version = app.add_subcommand("version", "print the version");
   version->add_option("--format", o.format, "text or json")->check(CLI::IsMember({"text", "json"}));
@@ -122,6 +131,7 @@ void add_commands(CLI::App& app, Options& o) {
   add_consume(app, o);
   add_admin_commands(app, o);
   add_storage(app, o);
+  add_store(app, o);
   add_perf(app, o);
   add_pages(app, o);
   take_one_value_each(&app);

@@ -136,6 +136,8 @@ int consume(const Common& common, const Consume& options);
 /// An object file or a WAL segment, checked block by block and described.
 int storage_inspect(const Common& common, const std::string& path);
 /// Where the batch of TOPIC/P@OFFSET lies, asked from the broker's admin listener.
+/// Tries what weir asks of a store at this weir.store URL. Credentials come from the environment, as the broker's do.
+int store_check(const Common& common, const std::string& url, const std::map<std::string, std::string>& environment);
 int storage_where(const Common& common, const std::string& place, const std::string& admin);
 
 }  // namespace weir::cli
