@@ -1,5 +1,7 @@
 #include "cli/kafka_handle.h"
 
+#include <algorithm>
+
 #include <fmt/core.h>
 
 namespace weir::cli {
@@ -13,6 +15,10 @@ base::Result<KafkaHandle> make_kafka(rd_kafka_type_t type, std::vector<std::pair
       return base::fail(base::ErrorKind::invalid, fmt::format("-X {}: write NAME=VALUE", property));
     settings.emplace_back(property.substr(0, equals), property.substr(equals + 1));
   }
+  // What matters is told as an error of the command; -X debug=... brings the library's own lines back.
+  const bool debugged =
+      std::any_of(settings.begin(), settings.end(), [](const auto& setting) { return setting.first == "debug"; });
+  if (!debugged) settings.insert(settings.begin(), {"log_level", "2"});
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
   char text[512] = "";
   for (const auto& [name, value] : settings) {

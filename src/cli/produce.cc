@@ -147,10 +147,16 @@ void send_all(rd_kafka_t* producer, const Produce& options, const Source& source
   }
 }
 
-// Waits for what was handed over; an unanswered record fails by itself after message.timeout.ms.
+// Waits for what was handed over; an unanswered record fails by itself after message.timeout.ms. Told after 1, 2, 4, 8, ... s.
 void settle(rd_kafka_t* producer, const std::string& bootstrap, const Counts& counts) {
-  while (rd_kafka_flush(producer, 1000) == RD_KAFKA_RESP_ERR__TIMED_OUT && counts.failed == 0)
-    tell_error(fmt::format("waiting for {} acknowledgements from {}", rd_kafka_outq_len(producer), bootstrap));
+  int waited_s = 0;
+  int told_s = 1;
+  while (rd_kafka_flush(producer, 1000) == RD_KAFKA_RESP_ERR__TIMED_OUT && counts.failed == 0) {
+    if (++waited_s < told_s) continue;
+    told_s *= 2;
+    tell_error(fmt::format("waiting for {} acknowledgements from {} since {} s (does the topic exist, is the broker running?)",
+                           rd_kafka_outq_len(producer), bootstrap, waited_s));
+  }
   if (counts.failed == 0) return;
   rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   rd_kafka_flush(producer, 1000);
