@@ -5,6 +5,7 @@
 #include "app/cli_page.h"
 #include "app/metrics_page.h"
 #include "config/broker_config.h"
+#include "config/settings.h"
 #include "config/version.h"
 
 namespace weir::app {
@@ -75,7 +76,22 @@ void add_storage(CLI::App& app, Options& o) {
   where->add_option("place", o.place, "TOPIC/PARTITION@OFFSET")->required();
   where->add_option("--admin", o.admin, "HOST:PORT of the broker's admin listener")->capture_default_str();
   where->callback([&o] { o.code = cli::storage_where(o.common, o.place, o.admin); });
-  for (CLI::App* command : {inspect, where}) add_common(command, o);
+  CLI::App* verify =
+      storage->add_subcommand("verify", "read every object of a store and check every block; exit code 1: damage");
+  verify->add_option("--store", o.verify.store_url, "as weir.store: file:///DIR or s3://BUCKET/PREFIX?...")->required();
+  verify->add_option("--topic-id", o.verify.topic_ids,
+                     "only blocks of this topic (weir topic describe --format json tells the id)");
+  verify->add_option("--after", o.verify.after, "go on behind this key, as an interrupted run told");
+  verify->add_option_function<std::string>(
+      "--rate",
+      [&o](const std::string& text) {
+        const auto parsed = config::parse_size(text);
+        if (!parsed || *parsed == 0) throw CLI::ValidationError("--rate", "write bytes per second, as 50MiB");
+        o.verify.bytes_per_second = *parsed;
+      },
+      "bytes per second, as 50MiB; default: no bound");
+  verify->callback([&o] { o.code = cli::storage_verify(o.common, o.verify, o.environment); });
+  for (CLI::App* command : {inspect, where, verify}) add_common(command, o);
 }
 
 void add_store(CLI::App& app, Options& o) {

@@ -30,6 +30,7 @@ struct Options {
   cli::GroupDescribe group_describe;
   cli::GroupSeek seek;
   cli::ClusterHealth health;
+  cli::StorageVerify verify;
   std::vector<std::string> names;
   cli::Produce produce;
   cli::Consume consume;

@@ -1,0 +1,81 @@
+"""weir storage verify: every kind of damage to an object is found and named, and a sound store is called sound."""
+import json
+import pathlib
+
+import pytest
+
+from harness import Broker, binary, run
+
+record = b"r" * 1000
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """The store of a broker that stopped cleanly: two topics in objects."""
+    folder = tmp_path_factory.mktemp("verify")
+    b = Broker(folder).start()
+    try:
+        for topic in ("one", "two"):
+            b.weir("topic", "create", topic, "--partitions", "2")
+            for partition in ("0", "1"):
+                run(str(binary), "produce", topic, "-p", partition, "-b", b.address, input=(record + b"\n") * 300)
+        ids = {t["name"]: t["id"] for t in json.loads(b.weir("topic", "describe", "one", "two", "--format", "json").stdout)["topics"]}
+        assert b.stop() == 0
+    finally:
+        b.kill()
+    return folder / "data/store", ids
+
+
+def verify(store, *more):
+    done = run(str(binary), "storage", "verify", "--store", f"file://{store}", "--format", "json", *more, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def largest(store):
+    return max((p for p in store.rglob("*") if p.is_file() and ".tmp" not in p.parts), key=lambda p: p.stat().st_size)
+
+
+def test_a_sound_store(store):
+    code, said = verify(store[0])
+    assert code == 0 and said["objects"] >= 1 and said["blocks"] >= 4 and said["bytes"] > 1_200_000 and not said["damaged"], said
+
+
+def test_pace_topics_and_going_on(store):
+    whole = verify(store[0])[1]
+    one = verify(store[0], "--topic-id", store[1]["one"], "--rate", "10MiB")[1]
+    assert 0 < one["blocks"] < whole["blocks"]
+    keys = sorted(str(p.relative_to(store[0])) for p in store[0].rglob("*") if p.is_file() and ".tmp" not in p.parts)
+    assert verify(store[0], "--after", keys[-1])[1]["objects"] == 0
+    done = run(str(binary), "storage", "verify", "--store", f"file://{store[0]}", "--rate", "fast", check=False)
+    assert done.returncode != 0 and b"--rate" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["payload", "block header", "footer", "trailer", "truncated", "empty", "swapped"])
+def test_damage_is_found(store, where):
+    path = largest(store[0])
+    whole = path.read_bytes()
+    footer = int.from_bytes(whole[-32:-24], "little")
+    assert 64 < footer < len(whole) - 32  # else this test does not know the format
+    at = {"payload": 64 + 96 + 500, "block header": 64 + 20, "footer": footer + 60, "trailer": len(whole) - 30}.get(where)
+    try:
+        if at is not None:
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+        elif where == "truncated":
+            path.write_bytes(whole[:-100])
+        elif where == "empty":
+            path.write_bytes(b"")
+        else:  # a whole object under another's name
+            other = path.with_name(path.name[:-4] + ("AAAA" if not path.name.endswith("AAAA") else "AAAE"))
+            path.rename(other)
+        code, said = verify(store[0])
+        found = said["damaged"] or (where == "swapped" and said["strangers"])
+        assert code == 1 or (where == "swapped" and said["strangers"]), said
+        assert found, said
+        if where in ("payload", "block header"):
+            assert said["damaged"][0]["topic_id"] in store[1].values() and said["damaged"][0]["end_offset"] > said["damaged"][0]["base_offset"], said
+    finally:
+        for stray in path.parent.iterdir():
+            if stray != path and stray.name.startswith(path.name[:-4]):
+                stray.unlink()
+        pathlib.Path(path).write_bytes(whole)
+    assert verify(store[0])[0] == 0
