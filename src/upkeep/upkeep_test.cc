@@ -51,12 +51,14 @@ class ExtentShard final : public log::Shard {
 };
 
 class UpkeepTest : public ::testing::Test {
+ public:
+  ~UpkeepTest() override { stop(); }
+
  protected:
   UpkeepTest() : broker_(world_), store_(*world_.manual.doors.shards[0]) {
     EXPECT_TRUE(broker_.begin(1));
     config_.retention_ms = -1;
   }
-  ~UpkeepTest() override { stop(); }
   void start(meta::testing::Broker& broker, Options options = {}) {
     LogDoor door{.shards = {&shard_}};
     door.raise_log_start = [this, &broker](model::TopicPartition p, model::Offset to) {

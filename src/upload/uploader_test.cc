@@ -29,12 +29,14 @@ Task<bool> done(Task<void> task) {
 
 // One broker's uploader between a scripted store, a faulty keyspace and shards that the test fills.
 class UploaderTest : public ::testing::Test {
+ public:
+  ~UploaderTest() override { stop(); }
+
  protected:
   UploaderTest() : broker_(world_), store_(*world_.manual.doors.shards[0]) {
     EXPECT_TRUE(broker_.begin(1));
     shards_.push_back(std::make_unique<FakeShard>(*world_.manual.doors.shards[0]));
   }
-  ~UploaderTest() override { stop(); }
 
   void start(Options options = {}, std::vector<model::SessionId> former = {}) {
     uploader_ = make_uploader({.runtime = world_.manual.doors, .wal = wal_, .meta = broker_.meta, .store = store_},
