@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from harness import binary, broker, run
+from harness import binary, broker, root, run
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +129,16 @@ def test_usage(b):
     assert run(str(binary), "perf", "-b", b.address, "-P", "no.such.setting=1", check=False).returncode in (1, 2)
     live = subprocess.run(["script", "-qec", f"{binary} perf -b {b.address} -d 2s -w 1s -r 100", "/dev/null"], capture_output=True, timeout=120)
     assert live.returncode == 0 and b"\x1b[" in live.stdout and b"end to end" in live.stdout
+
+
+def test_kafkas_own_tool_measures_the_same_throughput(b):
+    jars = run(str(root / "tests/compat/get_kafka.sh"), "broker", timeout=900).stdout.decode().split()[-1]
+    b.weir("topic", "create", "by-kafka")
+    text = run("java", "-Xmx512m", "-cp", f"{jars}/*", "org.apache.kafka.tools.ProducerPerformance", "--topic", "by-kafka", "--num-records", "20000", "--record-size", "1000",
+               "--throughput", "2000", "--producer-props", f"bootstrap.servers={b.address}", "acks=all").stdout.decode()
+    theirs = re.search(r"20000 records sent, ([0-9.]+) records/sec \(([0-9.]+) MB/sec\), ([0-9.]+) ms avg latency", text.splitlines()[-1])
+    assert theirs, text
+    report, _ = perf(b, "-s", "1000", "-r", "2000", "-d", "10s", "-P", "linger.ms=5")
+    measured = phase(report, "measure")
+    ours = measured["delivered"] / (measured["end_seconds"] - measured["begin_seconds"])
+    assert ours == pytest.approx(float(theirs[1]), rel=0.05), (ours, text.splitlines()[-1])
