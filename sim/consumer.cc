@@ -200,10 +200,9 @@ void SimConsumer::take(Position& position, const wire::FetchResponse::Partition&
   switch (answer.error_code) {
     case ErrorCode::none: {
       const bytes::Bytes records = answer.records.is_null() ? bytes::Bytes{} : answer.records.view();
-      const Offset next =
-          history.fetched(partition, position.before,
-                          {position.next, records, answer.high_watermark, answer.last_stable_offset,
-                           options_.version >= 5 ? answer.log_start_offset : history.known(partition).log_start});
+      const Offset next = history.fetched(partition, position.before,
+                                          {position.next, records, answer.high_watermark, answer.last_stable_offset,
+                                           options_.version >= 5 ? answer.log_start_offset : Offset(-1)});
       if (options_.read_committed) {
         std::vector<AbortedAnswer> aborted;
         if (answer.aborted_transactions) {

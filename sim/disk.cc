@@ -132,6 +132,7 @@ void Disk::drop_unsynced(Inode& inode, bool revert) {
       settle_sector(inode, sector, false);
     } else {
       inode.dirty[sector] = false;
+      inode.read_while_dirty.erase(sector);
     }
   }
 }
@@ -182,7 +183,8 @@ void Disk::schedule_good(const WriteRef& write, base::Duration latency) {
   world_.after(readable, [this, write] {
     if (write->gone) return;
     land(*write, false);
-    if (write->owner != nullptr) world_.crash_point(*write->owner, CrashPoint::write_landed);
+    if (write->owner == nullptr) return;
+    world_.crash_point(*write->owner, write->synced ? CrashPoint::synced_write_landed : CrashPoint::write_landed);
   });
   world_.after(latency, [this, write] {
     if (write->gone) return;
@@ -332,7 +334,7 @@ std::shared_ptr<Op<base::Result<void>>> Disk::begin_sync(Incarnation& owner, Ino
     world_.crash_point(*process, CrashPoint::sync_durable);
     op->complete({});
   });
-  world_.crash_point(owner, CrashPoint::sync_issued);
+  world_.crash_point(owner, inode->read_while_dirty.empty() ? CrashPoint::sync_issued : CrashPoint::sync_of_read);
   return op;
 }
 
@@ -354,6 +356,10 @@ std::shared_ptr<Op<base::Result<std::size_t>>> Disk::begin_read(Incarnation& own
     const std::size_t count =
         offset >= size ? 0 : static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size - offset));
     if (count > 0) std::memcpy(into.data(), inode->seen.data() + offset, count);
+    if (left_volatile_ && left_volatile_->inode == inode.get() && offset < left_volatile_->end &&
+        offset + count > left_volatile_->begin) {
+      left_volatile_->read = true;
+    }
     if (!inode->touched.empty()) {
       for (std::uint64_t sector = offset / sector_bytes; sector * sector_bytes < offset + count; ++sector) {
         if (inode->dirty[sector]) inode->read_while_dirty.insert(sector);

@@ -54,8 +54,9 @@ struct DiskProfile {
   std::uint32_t sync_eio_ppm = 0;
   std::uint32_t read_eio_ppm = 0;
   std::uint32_t metadata_eio_ppm = 0;
-  std::uint32_t write_enospc_ppm = 0;  ///< as if another user had taken the last block for a moment
-  bool full = false;                   ///< every write that needs a new block fails
+  std::uint32_t write_enospc_ppm = 0;               ///< as if another user had taken the last block for a moment
+  bool full = false;                                ///< every write that needs a new block fails
+  std::uint32_t kill_leaves_volatile_percent = 50;  ///< of the writes that are readable and not yet durable when a kill comes
 };
 
 inline constexpr std::uint64_t no_truncation = ~std::uint64_t{0};
@@ -156,6 +157,8 @@ class Disk {
   /// Full paths of all files below the directory, in order.
   [[nodiscard]] std::vector<std::string> files_below(std::string_view path) const;
   [[nodiscard]] std::size_t unsynced_sectors(std::string_view path) const;
+  /// The newest write that a kill left readable but not durable was read by a later process, and no power was lost since.
+  [[nodiscard]] bool volatile_write_was_read() const { return left_volatile_ && left_volatile_->read; }
   /// Writes in flight, also those of dead processes that will land later.
   [[nodiscard]] std::size_t writes_pending() const { return writes_.size(); }
 
@@ -179,6 +182,12 @@ class Disk {
     std::shared_ptr<Op<base::Result<void>>> op;
   };
   using WriteRef = std::shared_ptr<WriteOp>;
+  struct LeftVolatile {
+    const Inode* inode = nullptr;  ///< compared, never followed
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    bool read = false;
+  };
   struct OldWrite {
     std::weak_ptr<Inode> inode;
     std::uint64_t offset = 0;
@@ -239,6 +248,7 @@ class Disk {
   std::vector<WriteRef> writes_;  ///< in flight, in order of issue
   std::vector<DirectoryOp> unsynced_operations_;
   std::vector<std::weak_ptr<Inode>> locked_;
+  std::optional<LeftVolatile> left_volatile_;
   std::deque<OldWrite> old_writes_;  ///< completed synced writes, oldest first
 };
 

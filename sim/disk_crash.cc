@@ -38,8 +38,9 @@ void Disk::release_locks(std::uint64_t process) {
 void Disk::decide_after_kill(const WriteRef& write) {
   if (write->landed) {  // readable already: the rest of its way is the kernel's, which may take its time
     world_.fire(Fault::kill_write_lands);
-    if (rng_.percent(50)) {
+    if (rng_.percent(profile_.kill_leaves_volatile_percent)) {
       world_.fire(Fault::kill_write_volatile);
+      left_volatile_ = LeftVolatile{write->inode.get(), write->offset, write->offset + write->data.size()};
       forget(write);
     }
     return;
@@ -93,6 +94,7 @@ void Disk::lose_power() {
   const std::uint32_t keep_percent = keeps[rng_.below(std::size(keeps))];
   world_.note("disk.lose_power", keep_percent);
   ++power_epoch_;
+  left_volatile_.reset();
   for (const WriteRef& write : writes_) {
     write->gone = true;
     write->owner = nullptr;

@@ -45,6 +45,7 @@ namespace weir::sim {
   X(power_entry_kept, "power.unsynced_directory_entry_kept")              \
   X(power_size_lost, "power.unsynced_length_lost")                        \
   X(power_read_taken_back, "power.data_already_read_taken_back")          \
+  X(power_after_restart, "power.soon_after_volatile_write_was_recovered") \
   X(process_kill, "process.kill")                                         \
   X(process_pause, "process.pause")                                       \
   X(shard_stall, "process.one_shard_stalls")                              \
@@ -78,8 +79,10 @@ namespace weir::sim {
 #define WEIR_SIM_CRASH_POINTS(X)                               \
   X(write_issued, "crash.disk_write.issued")                   \
   X(write_landed, "crash.disk_write.readable")                 \
+  X(synced_write_landed, "crash.disk_synced_write.readable")   \
   X(write_durable, "crash.disk_write.durable_not_reported")    \
   X(sync_issued, "crash.disk_sync.issued")                     \
+  X(sync_of_read, "crash.disk_sync.of_what_was_read")          \
   X(sync_durable, "crash.disk_sync.durable_not_reported")      \
   X(file_created, "crash.file.created")                        \
   X(file_removed, "crash.file.removed")                        \

@@ -323,8 +323,10 @@ model::Offset History::fetched(const model::TopicPartition& partition, const Kno
     violation(fmt::format("{}: the last stable offset {} is above the high watermark {}", p.name,
                           answer.last_stable_offset.value(), answer.high_watermark.value()));
   }
-  listed_earliest(partition, before, answer.log_start);
-  if (answer.last_stable_offset.value() >= 0) listed_stable(partition, before, answer.last_stable_offset);
+  if (answer.log_start.value() >= 0) listed_earliest(partition, before, answer.log_start);
+  if (answer.last_stable_offset.value() >= 0) {
+    listed_stable(partition, before, answer.last_stable_offset, answer.log_start.value() >= 0);
+  }
   p.known.high_watermark = std::max(p.known.high_watermark, answer.high_watermark);
 
   model::Offset next = answer.fetch_offset;
@@ -377,10 +379,13 @@ void History::listed_latest(const model::TopicPartition& partition, const Known&
   p.known.high_watermark = std::max(p.known.high_watermark, latest);
 }
 
-void History::listed_stable(const model::TopicPartition& partition, const Known& before, model::Offset last_stable) {
+void History::listed_stable(const model::TopicPartition& partition, const Known& before, model::Offset last_stable,
+                            bool states_log_start) {
   Partition& p = part(partition);
   if (p.deleted) return;
-  transactions_.stable(partition, before.last_stable, last_stable, p.known.log_start);
+  const model::Offset owed = transactions_.stable(partition, before.last_stable, last_stable,
+                                                  {.offset = p.known.log_start, .of_this_answer = states_log_start});
+  p.known.log_start_owed = std::max(p.known.log_start_owed, owed);
   p.known.last_stable = std::max(p.known.last_stable, last_stable);
 }
 
@@ -389,6 +394,10 @@ void History::listed_earliest(const model::TopicPartition& partition, const Know
   if (p.deleted) return;
   if (earliest < before.log_start) {
     violation(fmt::format("{}: log start went back from {} to {}", p.name, before.log_start.value(), earliest.value()));
+  }
+  if (earliest < before.log_start_owed) {
+    violation(fmt::format("{}: the last stable offset passed an open transaction up to {}, but the log still starts at {}",
+                          p.name, before.log_start_owed.value(), earliest.value()));
   }
   if (earliest > p.known.log_start) {
     const bool may_rise = p.rules.retention_ms >= 0 || p.rules.retention_by_size;

@@ -76,6 +76,7 @@ class History {
     model::Offset acked_end{0};
     model::Offset log_start{0};
     model::Offset last_stable{0};
+    model::Offset log_start_owed{0};  ///< a last stable offset said so; answers that state the log start must bear it out
   };
   [[nodiscard]] Known known(const model::TopicPartition& partition) const;
   struct FetchAnswer {
@@ -83,14 +84,15 @@ class History {
     bytes::Bytes records;
     model::Offset high_watermark{-1};
     model::Offset last_stable_offset{-1};
-    model::Offset log_start{-1};
+    model::Offset log_start{-1};  ///< -1: answers of this version do not state it
   };
   /// The offset to continue at.
   model::Offset fetched(const model::TopicPartition& partition, const Known& before, const FetchAnswer& answer);
   void offset_out_of_range(const model::TopicPartition& partition, const Known& before, model::Offset fetch_offset);
   void listed_latest(const model::TopicPartition& partition, const Known& before, model::Offset latest);
   /// Asked with read_committed.
-  void listed_stable(const model::TopicPartition& partition, const Known& before, model::Offset last_stable);
+  void listed_stable(const model::TopicPartition& partition, const Known& before, model::Offset last_stable,
+                     bool states_log_start = false);
   void listed_earliest(const model::TopicPartition& partition, const Known& before, model::Offset earliest);
 
   // --- the end ---

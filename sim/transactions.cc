@@ -37,21 +37,25 @@ void TransactionHistory::marker_began(TransactionNumber number, const model::Top
   if (const auto at = unmarked_.find(partition); at != unmarked_.end()) at->second.erase(number);
 }
 
-void TransactionHistory::stable(const model::TopicPartition& partition, model::Offset before, model::Offset last_stable,
-                                model::Offset log_start) {
+model::Offset TransactionHistory::stable(const model::TopicPartition& partition, model::Offset before,
+                                         model::Offset last_stable, LogStart log_start) {
+  model::Offset owed{0};
   if (last_stable < before) {
     history_.violation(fmt::format("{}: the last stable offset went back from {} to {}", history_.name_of(partition),
                                    before.value(), last_stable.value()));
   }
   const auto open = unmarked_.find(partition);
-  if (open == unmarked_.end()) return;
+  if (open == unmarked_.end()) return owed;
   for (const auto& [number, ranges] : open->second) {
     for (const Range& range : ranges) {
-      if (range.end <= log_start || last_stable <= std::max(range.base, log_start)) continue;
+      if (range.end <= log_start.offset || last_stable <= std::max(range.base, log_start.offset)) continue;
+      owed = std::max(owed, std::min(last_stable, range.end));
+      if (!log_start.of_this_answer) continue;
       history_.violation(fmt::format("{}: the last stable offset {} is past the batch at {} of transaction {}, which is open",
                                      history_.name_of(partition), last_stable.value(), range.base.value(), number));
     }
   }
+  return owed;
 }
 
 void TransactionHistory::marker_seen(const model::TopicPartition& partition, bytes::Bytes batch,

@@ -3,7 +3,7 @@
 //             transactions among what it got were aborted, and where their markers stand. Each is checked by its effect.
 // Contract:   the writer reports a transaction's begin, its batches before their first send, its decision before the first
 //             marker is sent, and the first sending of each marker. Checked at each answer: the last stable offset is not above a
-//             batch whose marker was never sent, and never goes back; what a consumer would show is committed; what it would hide
+//             batch whose marker was never sent, unless the log starts behind that batch by then, and never goes back; what a consumer would show is committed; what it would hide
 //             is not; markers say what was decided. Checked at the end: every committed batch was shown, once.
 // Tests:      sim/transactions_test.cc (each violation is shown to be found)
 #pragma once
@@ -29,6 +29,12 @@ struct AbortedAnswer {
   model::Offset first_offset;
 };
 
+/// What an answer about the last stable offset is judged by: the log start that it states itself, or the highest known.
+struct LogStart {
+  model::Offset offset;
+  bool of_this_answer = false;
+};
+
 class TransactionHistory {
  public:
   explicit TransactionHistory(History& history) : history_(history) {}
@@ -42,7 +48,9 @@ class TransactionHistory {
 
   // --- readers ---
   /// Of any answer: `before` is what was known when its request began.
-  void stable(const model::TopicPartition& partition, model::Offset before, model::Offset last_stable, model::Offset log_start);
+  /// Returns how far the log start must have been raised (by retention, unseen as yet) for the answer to be right.
+  model::Offset stable(const model::TopicPartition& partition, model::Offset before, model::Offset last_stable,
+                       LogStart log_start);
   void marker_seen(const model::TopicPartition& partition, bytes::Bytes batch, const model::BatchHeader& header);
   /// A read_committed answer, its batches already found whole.
   void shown(const model::TopicPartition& partition, bytes::Bytes records, model::Offset last_stable,

@@ -60,11 +60,12 @@ class TransactionsTest : public ::testing::Test {
     history.transactions().marker_began(transaction, tp);
   }
   void fetch(const std::vector<bytes::Buffer>& batches, std::int64_t last_stable, const std::vector<AbortedAnswer>& aborted,
-             std::int64_t high_watermark = 5) {
+             std::int64_t high_watermark = 5, std::int64_t log_start = 0) {
     std::string all;
     for (const bytes::Buffer& batch : batches) all += batch.text();
     const History::Known before = history.known(tp);
-    history.fetched(tp, before, {Offset(0), bytes::as_bytes(all), Offset(high_watermark), Offset(last_stable), Offset(0)});
+    history.fetched(tp, before,
+                    {Offset(0), bytes::as_bytes(all), Offset(high_watermark), Offset(last_stable), Offset(log_start)});
     history.transactions().shown(tp, bytes::as_bytes(all), Offset(last_stable), aborted);
   }
   void expect_violation(const char* text) { EXPECT_THAT(history.violations(), ElementsAre(HasSubstr(text))); }
@@ -109,6 +110,14 @@ TEST_F(TransactionsTest, ACommittedOneThatIsNeverShown) {
 TEST_F(TransactionsTest, AnOpenOneThatIsPassed) {
   fetch({}, 1, {});
   expect_violation("the last stable offset 1 is past the batch at 0 of transaction 1, which is open");
+}
+TEST_F(TransactionsTest, AnOpenOneThatIsPassedByAnAnswerWithoutLogStart) {
+  fetch({}, 1, {}, 5, -1);
+  EXPECT_THAT(history.violations(), IsEmpty()) << "retention may have raised the log start";
+  fetch({}, 1, {}, 5, -1);
+  EXPECT_THAT(history.violations(), IsEmpty());
+  history.listed_earliest(tp, history.known(tp), Offset(0));
+  expect_violation("passed an open transaction up to 1, but the log still starts at 0");
 }
 TEST_F(TransactionsTest, ALastStableOffsetThatGoesBack) {
   end(true);

@@ -155,20 +155,21 @@ bool World::run_until(const std::function<bool()>& condition, base::MonoTime lim
 }
 
 void World::arm_crash(CrashPoint kind, std::uint64_t nth, std::function<void(Incarnation&, CrashPoint)> strike) {
-  armed_kind_ = kind;
-  armed_in_ = nth;
-  armed_strike_ = std::move(strike);
+  armed_.insert_or_assign(kind, Armed{.in = nth, .strike = std::move(strike)});
 }
 
 void World::crash_point(Incarnation& process, CrashPoint point) {
-  if (armed_in_ == 0 || process.dead() || !process.may_crash()) return;
-  if (armed_kind_ != CrashPoint::count_ && armed_kind_ != point) return;
-  if (--armed_in_ > 0) return;
-  faults_.strike(point);
-  note(to_string(point), process.id());
-  after_this_event([strike = std::move(armed_strike_), &process, point] {
-    if (!process.dead()) strike(process, point);
-  });
+  if (armed_.empty() || process.dead() || !process.may_crash()) return;
+  for (const CrashPoint kind : {point, CrashPoint::count_}) {
+    const auto it = armed_.find(kind);
+    if (it == armed_.end() || --it->second.in > 0) continue;
+    faults_.strike(point);
+    note(to_string(point), process.id());
+    after_this_event([strike = std::move(it->second.strike), &process, point] {
+      if (!process.dead()) strike(process, point);
+    });
+    armed_.erase(it);
+  }
 }
 
 }  // namespace weir::sim

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -72,9 +73,9 @@ class World {
   /// A place where an armed crash may strike the process.
   void crash_point(Incarnation& process, CrashPoint point);
   /// The `nth` crash point from now (1 = the next) of any process, of this kind or of any (count_), runs `strike` after its
-  /// event. One is armed at a time.
+  /// event. One is armed for each kind at a time, and one for any.
   void arm_crash(CrashPoint kind, std::uint64_t nth, std::function<void(Incarnation&, CrashPoint)> strike);
-  void disarm_crash() { armed_in_ = 0; }
+  void disarm_crash() { armed_.clear(); }
 
   /// Numbers in order of creation, for traces.
   std::uint64_t next_id() { return ++last_id_; }
@@ -112,9 +113,11 @@ class World {
   std::vector<Entry> heap_;      ///< min-heap of later events
   std::deque<Entry> now_queue_;  ///< events of this very instant, in sequence: no heap work for the common post()
   std::vector<runtime::Callback> after_event_;
-  CrashPoint armed_kind_ = CrashPoint::count_;
-  std::uint64_t armed_in_ = 0;
-  std::function<void(Incarnation&, CrashPoint)> armed_strike_;
+  struct Armed {
+    std::uint64_t in = 0;
+    std::function<void(Incarnation&, CrashPoint)> strike;
+  };
+  std::map<CrashPoint, Armed> armed_;  ///< count_: any kind
 };
 
 }  // namespace weir::sim

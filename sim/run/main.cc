@@ -24,12 +24,8 @@ namespace {
 
 /// From this many seeds on, a fault, crash point or recovery case that never happened fails the run.
 constexpr std::uint64_t seeds_that_must_meet_everything = 100;
-/// Registered, but not demanded of every run: no part of the broker watches the keyspace yet; deletions in the store are too rare within
-/// ten minutes for their faults to be met in every 300 seeds, and so is a power loss between recovery's read and its flush; the broker
-/// writes only around the page cache.
-constexpr std::array<std::string_view, 6> not_demanded = {
-    "keyspace.watch_broken",      "keyspace.watch_compacted",           "store.remove_partial",
-    "crash.store_remove.applied", "power.data_already_read_taken_back", "disk.eio_drops_unsynced_data"};
+/// Registered, but not demanded: no part of the broker watches the keyspace yet.
+constexpr std::array<std::string_view, 2> not_demanded = {"keyspace.watch_broken", "keyspace.watch_compacted"};
 constexpr std::size_t log_lines_shown = 40;
 
 struct Options {

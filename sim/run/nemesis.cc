@@ -1,6 +1,7 @@
 #include "sim/run/nemesis.h"
 
 #include <numeric>
+#include <utility>
 
 #include "meta/codec.h"
 
@@ -20,6 +21,11 @@ Nemesis::Nemesis(Cluster& cluster, Workload& workload, const Plan& plan)
 
 void Nemesis::start() {
   active_ = true;
+  if (plan_.weights[static_cast<std::size_t>(Action::crash_at_io)] > 0 && rng_.percent(50)) {
+    // Deletions in the store are few: one of the first is met.
+    world_.arm_crash(CrashPoint::store_remove_applied, rng_.between(1, 3),
+                     [this](Incarnation&, CrashPoint) { crash(rng_.percent(50)); });
+  }
   next();
 }
 
@@ -72,30 +78,40 @@ void Nemesis::crash(bool power) {
 }
 
 void Nemesis::arm_crash() {
+  if (rng_.percent(20)) {
+    arm_crash_on_volatile_write();
+    return;
+  }
   const bool power = rng_.percent(50);
   // Half the time one certain kind of instant, so that the rare ones (a rename, a created file) are met too.
   const auto kind = rng_.percent(50) ? CrashPoint::count_ : static_cast<CrashPoint>(rng_.below(crash_point_count));
-  // Deletions in the store are rare: the first one strikes, and until then no other crash takes this one's place.
-  const bool rare = kind == CrashPoint::store_remove_applied;
-  if (world_.now() < armed_until_) return;
-  if (rare) armed_until_ = world_.now() + minutes(3);
-  const std::uint64_t nth = kind == CrashPoint::count_ ? rng_.between(1, 300) : rng_.between(1, rare ? 1 : 12);
-  const bool power_follows = !power && rng_.percent(50);
-  world_.arm_crash(kind, nth, [this, power, power_follows](Incarnation&, CrashPoint point) {
-    crash(power);
-    // What the killed process left in a volatile cache is read by the next one, served, and then perhaps taken back.
-    if (!power_follows || point != CrashPoint::write_landed) return;
-    if (rng_.percent(50)) {  // while it is being recovered: read already, not yet flushed
-      world_.arm_crash(CrashPoint::sync_issued, rng_.between(1, 4), [this](Incarnation&, CrashPoint) { crash(true); });
+  const std::uint64_t nth = kind == CrashPoint::count_ ? rng_.between(1, 300) : rng_.between(1, 12);
+  world_.arm_crash(kind, nth, [this, power](Incarnation&, CrashPoint) { crash(power); });
+}
+
+// A kill leaves a group readable but volatile; the next process finds it, perhaps serves it and builds on it, and then the power
+// goes: while the group is read and not yet flushed, or soon after the start, before the group is in an object.
+void Nemesis::arm_crash_on_volatile_write() {
+  world_.arm_crash(CrashPoint::synced_write_landed, rng_.between(1, 40), [this](Incarnation&, CrashPoint) {
+    DiskProfile& profile = cluster_.broker_host.disk().profile();
+    const std::uint32_t usual = std::exchange(profile.kill_leaves_volatile_percent, 100);
+    crash(false);
+    profile.kill_leaves_volatile_percent = usual;
+    if (rng_.percent(30)) {
+      world_.arm_crash(CrashPoint::sync_of_read, 1, [this](Incarnation&, CrashPoint) { crash(true); });
       return;
     }
-    for_a_while(milliseconds(1), [this] {
-      when_ready(ready_looks_max, [this] {
-        for_a_while(rng_.between(milliseconds(300), seconds(4)), [this] {
-          if (active_) crash(true);
-        });
-      });
-    });
+    for_a_while(milliseconds(1), [this] { when_ready(ready_looks_max, [this] { lose_power_before_upload(); }); });
+  });
+}
+
+void Nemesis::lose_power_before_upload() {
+  const base::Duration used = rng_.between(milliseconds(500), seconds(6));  // clients come back and meet what was recovered
+  cluster_.bucket.brown_out(used);
+  for_a_while(used, [this] {
+    if (!active_) return;
+    if (cluster_.ready() && cluster_.broker_host.disk().volatile_write_was_read()) world_.fire(Fault::power_after_restart);
+    crash(true);
   });
 }
 
@@ -119,10 +135,7 @@ void Nemesis::store_lies() {
   if (rng_.percent(50)) profile.lose_reply_ppm = 200'000;
   if (rng_.percent(50)) profile.apply_late_ppm = 200'000;
   if (rng_.percent(30)) profile.damaged_read_ppm = 50'000;
-  if (rng_.percent(50)) {
-    profile.partial_remove_ppm = 500'000;  // for longer than the rest: deletions are rare
-    for_a_while(minutes(3), [&profile] { profile.partial_remove_ppm = 0; });
-  }
+  if (rng_.percent(50)) profile.partial_remove_ppm = 500'000;  // until all heals: deletions are few
   profile.late_max = plan_.rest_long ? late_put_max : minutes(8);
   for_a_while(rng_.between(seconds(5), seconds(60)), [&profile] {
     profile.lose_request_ppm = profile.lose_reply_ppm = profile.apply_late_ppm = profile.damaged_read_ppm = 0;

@@ -23,6 +23,8 @@ class Nemesis {
   void act(Action action);
   void crash(bool power);
   void arm_crash();
+  void arm_crash_on_volatile_write();
+  void lose_power_before_upload();
   void for_a_while(base::Duration duration, std::function<void()> undo);
   void disk_errors();
   void store_lies();
@@ -44,8 +46,7 @@ class Nemesis {
   bool active_ = false;
   base::MonoTime late_until_{};  ///< the broker's answers may be late until then: it is paused, or a shard of it stands still
   std::vector<RotPlace> rotten_;
-  base::MonoTime armed_until_{};  ///< a crash at something rare is armed
-  base::MonoTime rot_until_{};    ///< a bit is flipped, or will be: no other one is
+  base::MonoTime rot_until_{};  ///< a bit is flipped, or will be: no other one is
   std::uint64_t sealed_process_ = 0;
 };
 

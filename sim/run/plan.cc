@@ -14,6 +14,8 @@ Plan Plan::draw(std::uint64_t seed) {
   const bool calm = seed % 16 == 0;
   for (std::uint32_t& weight : plan.weights)
     weight = calm || !rng.percent(45) ? 0 : static_cast<std::uint32_t>(rng.between(1, 10));
+  // Crashes at a certain instant meet what a crash at any time hardly ever meets.
+  plan.weights[static_cast<std::size_t>(Action::crash_at_io)] *= 2;
   plan.action_pause_tail = std::chrono::milliseconds(rng.between(2'000, 30'000));
   plan.shard_count = rng.between(1, 3);
   plan.wal_segment_bytes = static_cast<std::uint32_t>(rng.between(3, 16)) << 16U;
