@@ -34,6 +34,8 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.transactional_producers = rng.percent(70) ? rng.between(1, 3) : 0;
   if (plan.transactional_producers > 0) plan.committed_consumers = rng.between(1, plan.consumers);
   plan.group_members = rng.between(0, 6);
+  // Counted by each process anew: a long one ends only where nothing crashes for that long.
+  plan.garbage_delay_ms = static_cast<std::int64_t>(rng.between(30'000, 90'000));
   return plan;
 }
 
