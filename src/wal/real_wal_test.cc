@@ -69,18 +69,18 @@ Task<bool> produce(Wal* wal, std::uint32_t shard, CountingSink* sink) {
   co_return true;
 }
 
+Task<base::Result<void>> note_registered(std::uint32_t* registered, std::uint32_t count) {
+  *registered = count;
+  co_return base::Result<void>();
+}
+
 Task<void> run_session(runtime::Runtime* doors, Options options, std::uint32_t* registered,
                        std::vector<std::unique_ptr<CountingSink>>* sinks) {
   std::unique_ptr<Wal> wal = make_file_wal(*doors, identity(2), options);
   CO_ASSERT_OK(co_await wal->recover({}, nullptr));
   std::vector<ShardSink*> raw;
   for (auto& sink : *sinks) raw.push_back(sink.get());
-  const auto started = co_await wal->start(
-      [registered](std::uint32_t n) -> Task<base::Result<void>> {
-        *registered = n;
-        co_return base::Result<void>();
-      },
-      raw);
+  const auto started = co_await wal->start([registered](std::uint32_t n) { return note_registered(registered, n); }, raw);
   CO_ASSERT_OK(started);
   std::unique_ptr<Wal> second = make_file_wal(*doors, identity(9), options);
   EXPECT_FAILS(co_await second->recover({}, nullptr), base::ErrorKind::exists);
