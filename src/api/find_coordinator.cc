@@ -17,7 +17,6 @@ using Coordinator = wire::FindCoordinatorResponse::Coordinator;
 enum class KeyType : std::int8_t { group = 0, transaction = 1, share = 2 };
 constexpr std::int16_t batched_version = 4;
 constexpr std::int16_t share_version = 6;
-constexpr base::Duration open_wait_max = std::chrono::seconds(2);  // for the partitions of a topic just made
 
 struct Refusal {
   ErrorCode error = ErrorCode::none;
@@ -35,12 +34,11 @@ bool is_share_key(std::string_view key) {
 }
 
 runtime::Task<bool> ensure_topic(Call& call) {
-  if (call.services.topics.current()->by_name(groups::topic_name) != nullptr) co_return true;
-  auto created = co_await call.topic_admin.create_automatically(std::string(groups::topic_name));
-  if (!created) co_return false;
-  // A client's first JoinGroup should not meet a coordinator that still opens.
-  co_await call.services.groups.open_partitions(runtime::Reactor::current().now() + open_wait_max);
-  co_return true;
+  std::string name(groups::topic_name);
+  if (call.services.topics.current()->by_name(name) != nullptr) {
+    co_return (co_await call.topic_admin.wait_created(std::move(name))).has_value();
+  }
+  co_return (co_await call.topic_admin.create_automatically(std::move(name))).has_value();
 }
 
 runtime::Task<Refusal> judge(Call& call, std::int8_t type, std::string_view key) {

@@ -13,6 +13,8 @@ namespace weir::api {
 using runtime::Task;
 
 namespace {
+constexpr base::Duration groups_open_wait_max = std::chrono::seconds(2);
+constexpr base::Duration creation_wait_max = std::chrono::seconds(10);  ///< for one that another request began
 constexpr std::size_t change_attempts_max = 4;  ///< of a record that an earlier change of unknown outcome made newer
 }  // namespace
 
@@ -35,7 +37,12 @@ Task<base::Result<meta::TopicRecord>> TopicAdmin::create_here(meta::TopicRecord 
   }
   const std::string name = record.name;
   auto created = co_await create_alone(std::move(record));
+  // A client's first JoinGroup should not meet a coordinator that still opens.
+  if (created && name == groups::topic_name) {
+    co_await services_.groups.open_partitions(runtime::Reactor::current().now() + groups_open_wait_max);
+  }
   creating_.erase(name);
+  creation_ended_.pulse();
   co_return created;
 }
 
@@ -86,12 +93,23 @@ Task<base::Result<meta::TopicRecord>> TopicAdmin::create_automatically(std::stri
   }
   auto created = co_await create(std::move(record));
   if (created || created.kind() != base::ErrorKind::exists) co_return created;
-  // Another request was faster; its view reaches this shard before create() of it returned, but perhaps not yet now.
-  co_return co_await runtime::submit_to(*services_.runtime.shards[0], [this, name]() -> base::Result<meta::TopicRecord> {
-    const auto entry = services_.topics.current()->by_name(name);
-    if (entry == nullptr) return base::fail(base::ErrorKind::retry, "the topic is being created");
-    return entry->record;
-  });
+  co_return co_await wait_created(std::move(name));
+}
+
+// Another request was faster. Its client is not told so before this one: two members of a new group that ask at the same time
+// would else join a second apart, and the group rebalance once more.
+Task<base::Result<meta::TopicRecord>> TopicAdmin::wait_created(std::string name) {
+  co_return co_await runtime::submit_to(*services_.runtime.shards[0], [this, name] { return wait_created_here(name); });
+}
+
+Task<base::Result<meta::TopicRecord>> TopicAdmin::wait_created_here(std::string name) {
+  const base::MonoTime deadline = runtime::Reactor::current().now() + creation_wait_max;
+  while (creating_.contains(name)) {
+    if (co_await creation_ended_.wait(deadline) == runtime::Wake::timeout) break;
+  }
+  const auto entry = services_.topics.current()->by_name(name);
+  if (entry == nullptr) co_return base::fail(base::ErrorKind::retry, "the topic is being created");
+  co_return entry->record;
 }
 
 Task<base::Result<void>> TopicAdmin::remove(model::TopicId id) {

@@ -29,6 +29,8 @@ class TopicAdmin {
   runtime::Task<base::Result<meta::TopicRecord>> create(meta::TopicRecord record);
   /// The defaults of an auto-created topic, for Kafka's internal topics their own; the present record when somebody else was faster.
   runtime::Task<base::Result<meta::TopicRecord>> create_automatically(std::string name);
+  /// Until a creation under way has ended, its groups' partitions opened too if it is theirs. Errors: retry.
+  runtime::Task<base::Result<meta::TopicRecord>> wait_created(std::string name);
   runtime::Task<base::Result<void>> remove(model::TopicId id);
   /// Changes what `edit` changes in the record (partitions may only be added) and serves it so. `edit` runs on shard 0, again
   /// when the record had changed meanwhile; its error is given back and nothing is done.
@@ -40,6 +42,7 @@ class TopicAdmin {
  private:
   runtime::Task<base::Result<meta::TopicRecord>> create_here(meta::TopicRecord record);
   runtime::Task<base::Result<meta::TopicRecord>> create_alone(meta::TopicRecord record);
+  runtime::Task<base::Result<meta::TopicRecord>> wait_created_here(std::string name);
   runtime::Task<base::Result<void>> serve(meta::TopicRecord record);
   runtime::Task<base::Result<void>> remove_here(model::TopicId id);
   runtime::Task<base::Result<void>> remove_alone(model::TopicId id);
@@ -48,6 +51,7 @@ class TopicAdmin {
   runtime::Task<void> show(meta::TopicEntryPtr before, meta::TopicRecord record);
   Services& services_;
   std::set<std::string> creating_;  ///< names under way; bounded by the requests in work
+  runtime::Event creation_ended_;
   runtime::Semaphore changes_{1};
 };
 
