@@ -20,6 +20,7 @@ namespace {
 
 constexpr base::Duration probe_age_max = std::chrono::seconds(5);  // readiness: a WAL write became durable within
 constexpr base::Duration session_look_interval = std::chrono::seconds(5);
+constexpr base::Duration groups_load_wait_max = std::chrono::seconds(2);  // before clients are let in
 constexpr base::Duration claim_retry_interval = std::chrono::seconds(5);
 
 // Of weir.cache.memory: half for group buffers and the tail, half for blocks of objects.
@@ -200,7 +201,7 @@ Task<base::Result<void>> Broker::serve() {
   options.connections_per_ip_max = static_cast<std::uint32_t>(settings.integer("max.connections.per.ip"));
   options.connections_per_ip_overrides = config_.connections_per_ip;
   groups_ = std::make_unique<groups::Coordinator>(runtime_, *log_, *topics_, groups::options_from(settings));
-  co_await groups_->start();
+  co_await groups_->start(runtime::Reactor::current().now() + groups_load_wait_max);
   services_ = std::make_unique<api::Services>(api::Services{.runtime = runtime_,
                                                             .log = *log_,
                                                             .meta = *meta_,
@@ -298,9 +299,10 @@ Task<bool> Broker::stop(Progress progress) {
   const runtime::TimerId patience = reactor.call_at(deadline, [this] {
     if (meta_) meta_->stop();
   });
-  // Members that wait for a rebalance are told to look for another coordinator; their answers go out with the rest.
-  co_await groups_->stop();
+  // Members that wait for a rebalance are told to look for another coordinator; commits are stored until the last connection ends.
+  co_await groups_->end_waits();
   co_await server_->stop(std::min(deadline, reactor.now() + connections_patience));
+  co_await groups_->stop();
   co_await scope_.stop();
   co_await log_->stop();
   bool everything_uploaded = false;

@@ -70,6 +70,7 @@ struct Coordinator::ShardPart {
   std::map<std::int32_t, std::shared_ptr<Partition>> partitions;  ///< requests under way hold theirs
   std::unique_ptr<runtime::Scope> scope = std::make_unique<runtime::Scope>();
   bool stopping = false;
+  bool ending_waits = false;
 
   /// Null when the coordinator stops. A partition of a topic that was deleted and created anew replaces the old one.
   std::shared_ptr<Partition> open(const model::TopicPartition& id) {
@@ -79,6 +80,7 @@ struct Coordinator::ShardPart {
     if (slot) scope->spawn("old groups", retire(std::move(slot)));
     slot = std::make_shared<Partition>(doors, id);
     slot->start();
+    if (ending_waits) slot->end_waits();
     return slot;
   }
   static Task<void> retire(std::shared_ptr<Partition> old) { co_await old->stop(); }
@@ -105,6 +107,10 @@ struct Coordinator::ShardPart {
       co_await partition->topic_deleted(topic);
     }
   }
+  void end_waits() {
+    ending_waits = true;
+    for (const auto& [index, partition] : partitions) partition->end_waits();
+  }
   Task<void> stop() {
     stopping = true;
     for (const std::shared_ptr<Partition>& partition : all()) co_await partition->stop();
@@ -130,9 +136,13 @@ Task<void> Coordinator::on_all_shards(Fn fn) {
   }
 }
 
-Task<void> Coordinator::start() {
+Task<void> Coordinator::start(base::MonoTime deadline) {
   co_await on_all_shards([](ShardPart& part) { part.scope->spawn("offset retention", part.check_retention()); });
-  co_await open_partitions(base::MonoTime{});
+  co_await open_partitions(deadline);
+}
+
+Task<void> Coordinator::end_waits() {
+  co_await on_all_shards([](ShardPart& part) { part.end_waits(); });
 }
 
 Task<void> Coordinator::stop() {

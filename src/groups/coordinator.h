@@ -37,8 +37,11 @@ class Coordinator {
   Coordinator& operator=(const Coordinator&) = delete;
 
   // --- life (shard 0) ---
-  /// Begins to load every partition; returns at once.
-  runtime::Task<void> start();
+  /// Begins to load every partition, and waits for them until the deadline: a client that is told to come again because a
+  /// coordinator loads may send its commit behind a newer one.
+  runtime::Task<void> start(base::MonoTime deadline);
+  /// Before a clean stop, while connections are served to their end: nobody waits for other members any more, commits go on.
+  runtime::Task<void> end_waits();
   /// Whoever waits is told not_coordinator, and so is whoever asks from now on.
   runtime::Task<void> stop();
   /// After the topic was created: opens its partitions and waits for them, until the deadline.

@@ -53,6 +53,17 @@ class BrokerRun {
     cluster_.manual.drain();
     return into;
   }
+  /// A new member; its answer appears when it comes.
+  std::shared_ptr<std::optional<JoinAnswer>> begin_join(const std::string& group) {
+    auto into = std::make_shared<std::optional<JoinAnswer>>();
+    cluster_.manual.doors.shards[0]->post([this, into, group] { scope.spawn("join", join_into(this, group, into)); });
+    cluster_.manual.drain();
+    return into;
+  }
+  void end_waits() {
+    cluster_.run(end_waits_of(this));
+    cluster_.manual.drain();
+  }
   std::int64_t offset(const std::string& group, std::int32_t partition = 0) {
     OffsetQuestion question{.offsets = std::vector<TopicIndex>{{.topic = "t", .partition = model::PartitionIndex(partition)}}};
     const OffsetAnswer answer = cluster_.run(coordinator->offsets(group, question));
@@ -77,7 +88,7 @@ class BrokerRun {
     co_return true;
   }
   static Task<bool> begin(BrokerRun* run) {
-    co_await run->coordinator->start();
+    co_await run->coordinator->start(base::MonoTime{});
     co_await run->coordinator->open_partitions(runtime::Reactor::current().now() + 60s);
     co_return true;
   }
@@ -85,6 +96,15 @@ class BrokerRun {
     co_await run->coordinator->stop();
     co_await run->scope.stop();
     co_return true;
+  }
+  static Task<bool> end_waits_of(BrokerRun* run) {
+    co_await run->coordinator->end_waits();
+    co_return true;
+  }
+  static Task<void> join_into(BrokerRun* run, std::string group, std::shared_ptr<std::optional<JoinAnswer>> into) {
+    Join join{.rebalance_timeout_ms = 60000, .session_timeout_ms = 60000, .protocol_type = "consumer", .fresh_id = "m"};
+    join.protocols.push_back({.name = "range", .metadata = {}});
+    *into = co_await run->coordinator->join(std::move(group), std::move(join));
   }
   static Task<void> commit_into(BrokerRun* run, std::string group, std::int64_t offset,
                                 std::shared_ptr<std::optional<ListAnswer>> into) {
@@ -134,6 +154,32 @@ TEST(Coordinator, ACommitIsAnsweredAndShownOnlyOnceDurable) {
   EXPECT_EQ((*pending)->each.front(), Errc::none);
   EXPECT_EQ(run.offset("g"), 2);
   run.broker.wal->automatic = true;
+}
+
+// librdkafka puts a commit aside that is answered with an error of the coordinator, and sends it again behind newer ones.
+TEST(Coordinator, ACleanStopStoresWhatIsCommittedAndLetsNobodyWait) {
+  Cluster cluster;
+  BrokerRun run(cluster);
+  ASSERT_EQ(run.commit("g", 1), Errc::none);
+  const auto joining = run.begin_join("members");
+  run.broker.wal->automatic = false;
+  const auto pending = run.begin_commit("g", 2);
+  run.end_waits();
+  ASSERT_TRUE(joining->has_value());
+  EXPECT_EQ((*joining)->error, Errc::not_coordinator);
+  const auto late = run.begin_join("members");
+  ASSERT_TRUE(late->has_value());
+  EXPECT_EQ((*late)->error, Errc::not_coordinator);
+  const auto behind = run.begin_commit("g", 3);
+  EXPECT_FALSE(pending->has_value()) << "not durable yet";
+  run.broker.wal->complete_all();
+  cluster.manual.drain();
+  ASSERT_TRUE(pending->has_value() && behind->has_value());
+  EXPECT_EQ((*pending)->each.front(), Errc::none);
+  EXPECT_EQ((*behind)->each.front(), Errc::none);
+  run.broker.wal->automatic = true;
+  cluster.manual.advance(10s);  // the waits that were ended come due, and nobody is there to be told
+  EXPECT_EQ(run.offset("g"), 3);
 }
 
 TEST(Coordinator, AWriteOfUnknownOutcomeIsReadAgain) {

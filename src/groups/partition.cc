@@ -27,6 +27,14 @@ Task<void> Partition::stop() {
   co_await runtime::yield();  // whoever was woken above has seen it
 }
 
+void Partition::end_waits() {
+  ending_waits_ = true;
+  for (auto& [ticket, waiting] : waiters_) {
+    if (!waiting.for_others || !waiting.waiter) continue;
+    std::exchange(waiting.waiter, nullptr)->complete(PlainAnswer{.error = Errc::not_coordinator});
+  }
+}
+
 Task<void> Partition::wait_loaded(base::MonoTime deadline) {
   if (phase_ == Phase::loading) (void)co_await loaded_.wait(deadline, &scope_->stop_token());
 }
@@ -74,7 +82,8 @@ template <class A, class E>
 Task<A> Partition::ask(std::string group, E event) {
   event.ticket = next_ticket_++;
   auto waiter = std::make_shared<Waiter>();
-  waiters_.emplace(event.ticket, waiter);
+  waiters_.emplace(event.ticket,
+                   Waiting{.waiter = waiter, .for_others = std::is_same_v<A, JoinAnswer> || std::is_same_v<A, SyncAnswer>});
   const Ticket ticket = event.ticket;
   run(group, Event(std::move(event)));
   return wait_for<A>(ticket, std::move(waiter));
@@ -96,7 +105,7 @@ void Partition::follow(const std::string& id, Group& group, Effects effects) {
   for (auto& [ticket, answer] : effects.answers) {
     const auto waiter = waiters_.find(ticket);
     ENSURE(waiter != waiters_.end(), "ticket {} is answered twice", ticket);
-    waiter->second->complete(std::move(answer));
+    if (waiter->second.waiter) waiter->second.waiter->complete(std::move(answer));
     waiters_.erase(waiter);
   }
   for (Effects::Write& write : effects.writes) { push({.group = id, .write = write.id, .records = std::move(write.records)}); }
@@ -156,7 +165,9 @@ void Partition::timer_fired() {
 
 // Everybody who waits gets the error; all soft state goes.
 void Partition::end_all(Errc error) {
-  for (auto& [ticket, waiter] : waiters_) waiter->complete(PlainAnswer{.error = error});
+  for (auto& [ticket, waiting] : waiters_) {
+    if (waiting.waiter) waiting.waiter->complete(PlainAnswer{.error = error});
+  }
   waiters_.clear();
   queue_.clear();
   flights_.clear();
@@ -176,7 +187,8 @@ void Partition::end_all(Errc error) {
 // --- requests ---
 
 Task<JoinAnswer> Partition::join(std::string group, Join event) {
-  if (const Errc no = refusal(); no != Errc::none) co_return JoinAnswer{.error = no, .member_id = event.member_id};
+  if (const Errc no = ending_waits_ ? Errc::not_coordinator : refusal(); no != Errc::none)
+    co_return JoinAnswer{.error = no, .member_id = event.member_id};
   const Group* known = event.member_id.empty() ? find_or_make(group) : find(group);
   if (known == nullptr) {
     const Errc error = event.member_id.empty() ? Errc::unavailable : Errc::unknown_member_id;
@@ -186,7 +198,7 @@ Task<JoinAnswer> Partition::join(std::string group, Join event) {
 }
 
 Task<SyncAnswer> Partition::sync(std::string group, Sync event) {
-  if (const Errc no = refusal(); no != Errc::none) co_return SyncAnswer{.error = no};
+  if (const Errc no = ending_waits_ ? Errc::not_coordinator : refusal(); no != Errc::none) co_return SyncAnswer{.error = no};
   if (find(group) == nullptr) co_return SyncAnswer{.error = Errc::unknown_member_id};
   co_return co_await ask<SyncAnswer>(std::move(group), std::move(event));
 }

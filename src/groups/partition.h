@@ -78,6 +78,9 @@ class Partition {
   Partition& operator=(const Partition&) = delete;
 
   void start();
+  /// Before a stop: members that wait for each other are told not_coordinator, and so is who asks to wait from now on. Commits
+  /// and all else is served as before.
+  void end_waits();
   /// Whoever waits is told not_coordinator; the durable state stays in the log.
   runtime::Task<void> stop();
   [[nodiscard]] const model::TopicPartition& id() const { return id_; }
@@ -103,6 +106,10 @@ class Partition {
  private:
   enum class Phase : std::uint8_t { loading, active, stopped };
   using Waiter = runtime::Completion<Answer>;
+  struct Waiting {
+    std::shared_ptr<Waiter> waiter;  ///< null: told by end_waits()
+    bool for_others = false;         ///< a member that waits for the others
+  };
   struct Outgoing {
     std::string group;
     WriteId write = 0;
@@ -166,7 +173,8 @@ class Partition {
 
   std::map<std::string, Group> groups_;
   StoredState stored_;
-  std::map<Ticket, std::shared_ptr<Waiter>> waiters_;
+  std::map<Ticket, Waiting> waiters_;
+  bool ending_waits_ = false;
   Ticket next_ticket_ = 1;
 
   std::set<std::pair<base::MonoTime, std::string>> timers_;

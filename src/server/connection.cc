@@ -155,41 +155,47 @@ std::optional<Accepted> Connection::take_moving() {
                   .muted_until = muted_until_};
 }
 
+void Connection::describe(model::RequestContext& ctx) const {
+  const runtime::Address peer = stream_->peer();
+  const runtime::Address local = stream_->local();
+  ctx.principal = state_.principal;
+  ctx.software_name = state_.software_name;
+  ctx.software_version = state_.software_version;
+  ctx.listener = listener_;
+  ctx.peer_host = peer.host;
+  ctx.peer_port = peer.port;
+  ctx.local_host = local.host;
+  ctx.local_port = local.port;
+  ctx.connection_id = id_;
+}
+
 Task<void> Connection::read_loop(runtime::Stop& stop) {
-  while (!stop.requested()) {
+  std::size_t requests_after_stop = 0;
+  while (!cut_) {
     co_await wait_while_muted();
-    if (wants_to_move()) {
+    if (wants_to_move() && !closing_.requested()) {
       co_await wait_until_answered();
-      moving_ = !stop.requested() && !closing_.requested();
-      break;
+      moving_ = !closing_.requested();
+      if (moving_) break;
+      continue;
     }
     bytes::Buffer frame = co_await read_frame();
-    if (frame.empty() || stop.requested() || closing_.requested()) break;
+    if (frame.empty() || cut_) break;
+    if (stop.requested() && ++requests_after_stop > requests_after_stop_max) break;
     auto slot = std::make_shared<Slot>();
     model::RequestContext& ctx = slot->ctx;
     ctx.mark(model::Stage::received, runtime::Reactor::current().now());
-    const runtime::Address peer = stream_->peer();
-    const runtime::Address local = stream_->local();
-    ctx.principal = state_.principal;
-    ctx.software_name = state_.software_name;
-    ctx.software_version = state_.software_version;
-    ctx.listener = listener_;
-    ctx.peer_host = peer.host;
-    ctx.peer_port = peer.port;
-    ctx.local_host = local.host;
-    ctx.local_port = local.port;
-    ctx.connection_id = id_;
+    describe(ctx);
     if (auto begun = dispatcher_.begin(frame.view(), ctx); !begun) {
       close_with(begun.error());
       break;
     }
     ctx.mark(model::Stage::parsed, runtime::Reactor::current().now());
     const bool overlaps = dispatcher_.may_overlap(ctx.api_key);
-    while (!closing_.requested() && must_wait(frame.size(), overlaps))
-      (void)co_await changed_.wait(runtime::no_deadline, &closing_);
+    while (!cut_ && must_wait(frame.size(), overlaps)) (void)co_await changed_.wait();
     // This frame may have been on its way when the answer before it muted the connection: it is kept, and served afterwards.
     co_await wait_while_muted();
-    if (closing_.requested()) break;
+    if (cut_) break;
     running_key_ = ctx.api_key;
     ++running_count_;
     slot->frame_bytes = frame.size();
@@ -203,12 +209,20 @@ Task<void> Connection::read_loop(runtime::Stop& stop) {
   changed_.pulse();
 }
 
-Task<void> Connection::write_loop() {
+Task<bool> Connection::wait_for_request(runtime::Stop& stop) {
+  while (slots_.empty() && !reading_ended_ && !cut_) {
+    if (!stop.requested()) {
+      (void)co_await changed_.wait(runtime::no_deadline, &stop);
+    } else if (co_await changed_.wait(runtime::Reactor::current().now() + stop_quiet) == runtime::Wake::timeout) {
+      break;
+    }
+  }
+  co_return !slots_.empty();
+}
+
+Task<void> Connection::write_loop(runtime::Stop& stop) {
   bool failed = false;
-  for (;;) {
-    while (slots_.empty() && !reading_ended_ && !closing_.requested())
-      (void)co_await changed_.wait(runtime::no_deadline, &closing_);
-    if (slots_.empty()) break;
+  while (co_await wait_for_request(stop)) {
     (void)co_await slots_.front()->reply.wait();
     // All replies that are ready in order go out in one gathered write.
     std::vector<api::Reply> ready;
@@ -239,15 +253,13 @@ Task<void> Connection::write_loop() {
   }
   if (moving_ && !failed) co_return;
   moving_ = false;
-  closing_.request();  // long polls of this connection return, a pending read ends
-  stream_->close();
-  changed_.pulse();
+  abort();  // long polls of this connection return, a pending read ends
 }
 
 Task<void> Connection::run(runtime::Stop& stop) {
-  // When the broker stops, a read that waits for a next request ends; requests in work go on to their answers.
+  // When the broker stops, long polls return; requests in work go on to their answers.
   runtime::Scope writer;
-  writer.spawn("write_loop", write_loop());
+  writer.spawn("write_loop", write_loop(stop));
   {
     runtime::Stop::Callback on_stop(&stop, [this] { closing_.request(); });
     co_await read_loop(stop);

@@ -1,8 +1,9 @@
 // server/connection.h: one client connection: frames in, replies out in order, limits, muting, idle timeout.
 // Why:        a producer keeps five requests in flight: they overlap here and are answered in order.
 // Place:      L8, on the shard that accepted it.
-// Contract:   run() returns when the connection has ended and nothing of it is pending. When `stop` is requested no further
-//             request is read, those in work are answered, then it closes.
+// Contract:   run() returns when the connection has ended and nothing of it is pending. When `stop` is requested, what is in work
+//             or on its way is answered, then it closes: clients do not know what became of a request that is cut, and
+//             librdkafka sends a commit again behind newer ones.
 //             A throttled answer mutes the connection after it (KIP-219): no request is begun until the time is over, and
 //             none that was sent meanwhile is lost. Muting is not idleness.
 // Invariants: replies leave in the order of their requests; unanswered requests <= requests_inflight_max, and their frames hold
@@ -32,6 +33,10 @@ struct Limits {
   base::Duration write_max = std::chrono::seconds(60);  ///< a peer that takes nothing for so long is cut
 };
 
+/// After a stop: a connection that brought no request for so long is closed, and one that brought so many, too.
+inline constexpr base::Duration stop_quiet = std::chrono::milliseconds(10);
+inline constexpr std::size_t requests_after_stop_max = 16;
+
 /// A connection before its first byte, or on its way from one shard to another.
 struct Accepted {
   std::unique_ptr<runtime::Stream> stream;
@@ -60,8 +65,10 @@ class Connection {
   [[nodiscard]] std::optional<Accepted> take_moving();
   /// Cuts it now; run() returns soon after.
   void abort() {
+    cut_ = true;
     closing_.request();
     stream_->close();
+    changed_.pulse();
   }
 
  private:
@@ -72,7 +79,10 @@ class Connection {
   };
 
   runtime::Task<void> read_loop(runtime::Stop& stop);
-  runtime::Task<void> write_loop();
+  runtime::Task<void> write_loop(runtime::Stop& stop);
+  /// Until a request is unanswered; false: none will be any more.
+  runtime::Task<bool> wait_for_request(runtime::Stop& stop);
+  void describe(model::RequestContext& ctx) const;
   runtime::Task<void> serve(std::shared_ptr<Slot> slot, bytes::Buffer frame);
   /// The next whole frame (without its length); empty at the end of the connection.
   runtime::Task<bytes::Buffer> read_frame();
@@ -106,6 +116,7 @@ class Connection {
   std::size_t running_count_ = 0;            ///< handlers in work
   std::int16_t running_key_ = -1;            ///< of the newest request in work
   bool reading_ended_ = false;
+  bool cut_ = false;  ///< the stream is closed: no answer can be sent
   bool can_move_;
   bool moving_ = false;  ///< ends here without being closed
   base::MonoTime muted_until_;

@@ -166,6 +166,10 @@ class ConnectionTest : public ::testing::Test {
   std::int64_t answer(base::Duration wait = seconds(60)) {
     return machine.run([&] { return next_answer(client.get(), wait); }, 3 * patience);
   }
+  bool answer_or_end(std::uint32_t id) {
+    machine.run([&] { return write_bytes(client.get(), request(echo, 0, id)); }, 3 * patience);
+    return answer() == id;
+  }
   std::string log() {
     std::string all;
     for (const std::string& line : machine.process.log_lines()) all += line + "\n";
@@ -321,6 +325,37 @@ TEST_F(ConnectionTest, AStopAnswersWhatIsInWork) {
   EXPECT_EQ(answer(), 1);
   EXPECT_EQ(answer(), 2);
   EXPECT_EQ(answer(), -1);
+}
+
+// A client does not know what became of a request that was cut.
+TEST_F(ConnectionTest, AStopAnswersWhatIsOnItsWay) {
+  open();
+  send({request(exclusive, 100, 1), request(exclusive, 100, 2), request(hang, 0, 3)});  // the later ones were read, or not yet
+  machine.run([this] { return ask_stop(&stop); });
+  send(request(echo, 0, 4));
+  for (const int id : {1, 2, 3, 4}) EXPECT_EQ(answer(), id);
+  send(request(echo, 0, 5));  // sent before the client saw the end
+  EXPECT_EQ(answer(), 5);
+  EXPECT_EQ(answer(), -1);
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(ConnectionTest, AStopEndsAConnectionThatGoesOnAsking) {
+  open();
+  machine.run([this] { return ask_stop(&stop); });
+  std::size_t answered = 0;
+  for (std::uint32_t id = 1; id <= 2 * requests_after_stop_max && answer_or_end(id); ++id) ++answered;
+  EXPECT_EQ(answered, requests_after_stop_max);
+  machine.world.run_for(seconds(1));
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(ConnectionTest, AStopEndsAnIdleConnectionSoon) {
+  open();
+  machine.run([this] { return ask_stop(&stop); });
+  const base::MonoTime asked = machine.world.now();
+  EXPECT_EQ(answer(), -1);
+  EXPECT_LT(machine.world.now() - asked, 2 * stop_quiet);
 }
 
 TEST_F(ConnectionTest, ThePeersEndWakesLongPolls) {
