@@ -58,9 +58,9 @@ constexpr std::string_view required_cases[] = {
     "weir_log_voids_total",
     "weir_log_outcome_unknown_total",
     "weir_log_not_admitted_total",
-    "weir_log_read_bytes_total{from=\"memory\"}",
+    "weir_log_read_bytes_total{from=\"group\"}",
     "weir_log_read_bytes_total{from=\"wal\"}",
-    "weir_log_read_bytes_total{from=\"object\"}",
+    "weir_log_read_bytes_total{from=\"store\"}",
 };
 
 class Scenario {

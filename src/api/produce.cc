@@ -97,12 +97,29 @@ void add_outcome(const Item& item, const log::ProduceOutcome& outcome, model::Pa
   topic.partition_responses.push_back(std::move(out));
 }
 
+// The batch that was confirmed last is the one that the answer waited for. Not when one failed: its wait is none of the stages'.
+void mark_stages(model::RequestContext& ctx, const std::vector<log::ProduceOutcome>& outcomes) {
+  const log::ProduceTimes* last = nullptr;
+  for (const log::ProduceOutcome& outcome : outcomes) {
+    const log::ProduceTimes& times = outcome.times;
+    if (outcome.error != log::Errc::none) return;
+    if (times.confirmed != base::MonoTime{} && (last == nullptr || times.confirmed > last->confirmed)) last = &times;
+  }
+  if (last == nullptr) return;
+  ctx.mark(model::Stage::appended, last->appended);
+  ctx.mark(model::Stage::submitted, last->group.submitted);
+  ctx.mark(model::Stage::written, last->group.written);
+  ctx.mark(model::Stage::durable, last->group.durable);
+  ctx.mark(model::Stage::confirmed, last->confirmed);
+}
+
 }  // namespace
 
 runtime::Task<Reply> handle_produce(Call call) {
   auto request = decode_body<Request>(call);
   if (!request) co_return close_reply(request.error().text);
   const base::MonoTime now = runtime::Reactor::current().now();
+  call.ctx.mark(model::Stage::decoded, now);
   const std::int64_t timeout_max_ms = call.services.config.settings.integer("request.timeout.ms");
   const base::MonoTime deadline =
       now + std::chrono::milliseconds(std::clamp<std::int64_t>(request->timeout_ms, 1, timeout_max_ms));
@@ -133,14 +150,13 @@ runtime::Task<Reply> handle_produce(Call call) {
       tasks.push_back(items.back().error == ErrorCode::none ? call.services.log.produce(items.back().request) : refused());
     }
   }
-  call.ctx.mark(model::Stage::admitted, now);
   std::vector<log::ProduceOutcome> outcomes;
   if (tasks.size() == 1) {
     outcomes.push_back(co_await std::move(tasks.front()));
   } else {
     outcomes = co_await runtime::when_all(std::move(tasks));
   }
-  call.ctx.mark(model::Stage::confirmed, runtime::Reactor::current().now());
+  mark_stages(call.ctx, outcomes);
 
   if (request->acks == 0) {
     for (std::size_t i = 0; i < items.size(); ++i) {

@@ -48,7 +48,8 @@ BlockCacheImpl::~BlockCacheImpl() {
 }
 
 runtime::Task<base::Result<std::vector<bytes::Buffer>>> BlockCacheImpl::get(std::vector<BlockKey> blocks, std::size_t wanted,
-                                                                            base::MonoTime deadline) {
+                                                                            base::MonoTime deadline,
+                                                                            std::vector<std::size_t>* waited) {
   ENSURE(wanted <= blocks.size(), "{} wanted of {} blocks", wanted, blocks.size());
   for (std::size_t i = 1; i < blocks.size(); ++i) {
     ENSURE(blocks[i].identity == blocks[0].identity && blocks[i].ref.position > blocks[i - 1].ref.position,
@@ -56,14 +57,14 @@ runtime::Task<base::Result<std::vector<bytes::Buffer>>> BlockCacheImpl::get(std:
   }
   if (scope_.stopping()) co_return fail(ErrorKind::cancelled, "the block cache is stopping");
   ++gets_;
-  auto result = co_await get_counted(std::move(blocks), wanted, deadline);
+  auto result = co_await get_counted(std::move(blocks), wanted, deadline, waited);
   if (--gets_ == 0) idle_.pulse();
   co_return result;
 }
 
 runtime::Task<base::Result<std::vector<bytes::Buffer>>> BlockCacheImpl::get_counted(std::vector<BlockKey> blocks,
-                                                                                    std::size_t wanted,
-                                                                                    base::MonoTime deadline) {
+                                                                                    std::size_t wanted, base::MonoTime deadline,
+                                                                                    std::vector<std::size_t>* waited_for) {
   // Hits are taken before any load starts: what a load admits may evict them.
   std::vector<bytes::Buffer> payloads(wanted);
   std::vector<std::size_t> waited;
@@ -90,6 +91,7 @@ runtime::Task<base::Result<std::vector<bytes::Buffer>>> BlockCacheImpl::get_coun
     if (!loaded) co_return std::unexpected(loaded.error());
     payloads[waited[w]] = *loaded;
   }
+  if (waited_for != nullptr) *waited_for = std::move(waited);
   co_return payloads;
 }
 

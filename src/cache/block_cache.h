@@ -40,9 +40,11 @@ class BlockCache {
  public:
   virtual ~BlockCache() = default;
   /// Payloads of `blocks` (ascending positions of one object), in order. Those beyond `wanted` are read-ahead: they may be
-  /// loaded with the same GET and kept, but are not waited for and not returned.
+  /// loaded with the same GET and kept, but are not waited for and not returned. `waited` (borrowed until the task is done) gets
+  /// the indices, ascending, of those that were not in memory.
   virtual runtime::Task<base::Result<std::vector<bytes::Buffer>>> get(std::vector<BlockKey> blocks, std::size_t wanted,
-                                                                      base::MonoTime deadline) = 0;
+                                                                      base::MonoTime deadline,
+                                                                      std::vector<std::size_t>* waited = nullptr) = 0;
   [[nodiscard]] virtual std::uint64_t used_bytes() const = 0;
   virtual runtime::Task<void> stop() = 0;
 };

@@ -43,7 +43,8 @@ class BlockCacheImpl final : public BlockCache {
   BlockCacheImpl(runtime::Runtime& runtime, store::ObjectStore& store, Options options);
   ~BlockCacheImpl() override;
   runtime::Task<base::Result<std::vector<bytes::Buffer>>> get(std::vector<BlockKey> blocks, std::size_t wanted,
-                                                              base::MonoTime deadline) override;
+                                                              base::MonoTime deadline,
+                                                              std::vector<std::size_t>* waited = nullptr) override;
   [[nodiscard]] std::uint64_t used_bytes() const override { return policy_.used_bytes(); }
   runtime::Task<void> stop() override;
   /// How far loads may go beyond what is wanted, now; for tests.
@@ -82,7 +83,8 @@ class BlockCacheImpl final : public BlockCache {
   };
 
   runtime::Task<base::Result<std::vector<bytes::Buffer>>> get_counted(std::vector<BlockKey> blocks, std::size_t wanted,
-                                                                      base::MonoTime deadline);
+                                                                      base::MonoTime deadline,
+                                                                      std::vector<std::size_t>* waited_for);
   /// The payload when it is here, with a use counted.
   [[nodiscard]] std::optional<Loaded> find(const BlockKey& key);
   [[nodiscard]] bool missing(const BlockKey& key) const;

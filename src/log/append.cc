@@ -107,6 +107,8 @@ runtime::Task<ProduceOutcome> ShardLog::finish(Started started, base::MonoTime d
   }
   const Decision& decision = started.decided->value();
   if (decision.error != Errc::none) co_return refused(decision.error, decision.message);
+  // A duplicate waited for its original: the steps were not its own.
+  if (started.outcome.times.appended != base::MonoTime{}) started.outcome.times = decision.times;
   co_return std::move(started.outcome);
 }
 
@@ -230,7 +232,8 @@ void ShardLog::sequence(Partition& p, Appending& item, Started& started) {
   }
   bytes::Buffer memory = appender_->commit_record(reservation, payload_crc(reservation.payload, batch_crc));
 
-  Pending pending{.number = number, .decided = std::make_shared<Decided>(), .undo = nullptr, .appended_at = now()};
+  Pending pending{
+      .number = number, .decided = std::make_shared<Decided>(), .undo = nullptr, .times = {.appended = now(), .group = {}}};
   TailRecord record{.base = base,
                     .end = base + (header.last_offset_delta + 1),
                     .number = number,
@@ -256,6 +259,7 @@ void ShardLog::sequence(Partition& p, Appending& item, Started& started) {
   }
   started.decided = pending.decided;
   started.outcome.base_offset = base;
+  started.outcome.times.appended = pending.times.appended;
   started.outcome.log_start = p.log_start;
   p.end = record.end;
   ++p.outstanding_count;

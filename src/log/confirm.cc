@@ -44,6 +44,7 @@ void ShardLog::note_durable(Partition& p, const wal::DurableRecord& record) {
   }
   ENSURE(!p.pending[at].durable, "record {} became durable twice", number);
   p.pending[at].durable = true;
+  p.pending[at].times.group = record.times;
   TailRecord& tail = p.tail[p.tail.confirmed_count() + at];
   ENSURE(tail.number == number && tail.size_bytes == record.place.length_bytes, "record {} came back as another", number);
   tail.place = record.place;
@@ -55,7 +56,7 @@ void ShardLog::confirm(Partition& p) {
   const model::Offset before = p.high_watermark;
   const base::MonoTime at = now();
   while (!p.pending.empty() && p.pending.front().durable) {
-    const Pending pending = p.pending.pop_front();
+    Pending pending = p.pending.pop_front();
     const TailRecord& record = p.tail[p.tail.confirmed_count()];
     ENSURE(record.base == p.high_watermark, "the record at {} is confirmed after the high watermark {}", record.base.value(),
            p.high_watermark.value());
@@ -64,8 +65,9 @@ void ShardLog::confirm(Partition& p) {
     if (pending.undo) p.producers->confirmed(pending.undo->producer_id);
     add_backlog(p, record);
     cells_.confirmed_batches.add();
-    cells_.confirm_time.record(at - pending.appended_at);
-    pending.decided->complete({});
+    cells_.confirm_time.record(at - pending.times.appended);
+    pending.times.confirmed = at;
+    pending.decided->complete({.times = pending.times});
   }
   if (p.high_watermark == before) return;
   if (p.transactions) p.transactions->confirmed_to(p.high_watermark);

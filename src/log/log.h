@@ -105,12 +105,20 @@ struct ProducersOutcome {
   std::vector<ProducerInfo> producers;  ///< by id
 };
 
+/// When an appended batch went through which step.
+struct ProduceTimes {
+  base::MonoTime appended{};  ///< it has its offset and lies in a group; MonoTime{}: it was not appended by this call
+  wal::GroupTimes group;
+  base::MonoTime confirmed{};
+};
+
 struct ProduceOutcome {
   Errc error = Errc::none;
   std::string message;  ///< for a person, when error is set
   model::Offset base_offset{-1};
   base::WallMs log_append_time = -1;  ///< -1 with CreateTime
   model::Offset log_start{-1};
+  ProduceTimes times{};
 };
 
 enum class Isolation : std::uint8_t { read_uncommitted = 0, read_committed = 1 };

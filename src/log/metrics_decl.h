@@ -1,4 +1,4 @@
-// log/metrics_decl.h: what the log room counts. Label values are fixed: from = memory|wal|object, case = see recover.cc.
+// log/metrics_decl.h: what the log room counts. Label values are fixed: from = group|wal|memory|store, case = see recover.cc.
 #pragma once
 
 #include "runtime/metrics.h"
@@ -45,7 +45,14 @@ inline constexpr MetricDecl voided_batches_total{
     .name = "weir_log_voided_batches_total", .kind = MetricKind::counter, .help = "Unconfirmed batches given up by voids."};
 inline constexpr MetricDecl read_bytes_total{.name = "weir_log_read_bytes_total",
                                              .kind = MetricKind::counter,
-                                             .help = "Bytes of batches read, by where they came from."};
+                                             .help =
+                                                 "Bytes of batches read, by where they came from: group (the buffer they were "
+                                                 "written from), wal, memory (block cache), store."};
+inline constexpr MetricDecl read_seconds{
+    .name = "weir_log_read_seconds",
+    .kind = MetricKind::histogram,
+    .help =
+        "Time of reads of one partition that gave batches, by the slowest place they came from: group, wal, memory, store."};
 inline constexpr MetricDecl partitions{
     .name = "weir_log_partitions", .kind = MetricKind::gauge, .help = "Partitions of this broker."};
 inline constexpr MetricDecl quarantined_partitions{
@@ -67,8 +74,8 @@ inline constexpr MetricDecl recovered_partitions_total{.name = "weir_log_recover
 inline const runtime::DeclaredMetrics log_metrics({&appended_batches_total, &appended_bytes_total, &confirmed_batches_total,
                                                    &confirm_seconds, &duplicates_total, &refused_batches_total,
                                                    &not_admitted_total, &outcome_unknown_total, &epochs_opened_total,
-                                                   &voids_total, &voided_batches_total, &read_bytes_total, &partitions,
-                                                   &quarantined_partitions, &tail_memory_bytes, &backlog_bytes,
+                                                   &voids_total, &voided_batches_total, &read_bytes_total, &read_seconds,
+                                                   &partitions, &quarantined_partitions, &tail_memory_bytes, &backlog_bytes,
                                                    &producers_forgotten_total, &recovered_partitions_total});
 
 }  // namespace weir::log

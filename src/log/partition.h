@@ -37,7 +37,8 @@ enum class Phase : std::uint8_t {
 /// How an appended batch ended.
 struct Decision {
   Errc error = Errc::none;
-  std::string message;
+  std::string message{};
+  ProduceTimes times{};
 };
 using Decided = runtime::Completion<Decision>;
 
@@ -46,7 +47,7 @@ struct Pending {
   std::uint64_t number = 0;
   std::shared_ptr<Decided> decided;
   std::unique_ptr<ProducerTable::Undo> undo;  ///< null without a producer
-  base::MonoTime appended_at{};
+  ProduceTimes times;
   bool durable = false;
 };
 

@@ -2,6 +2,7 @@
 // opened from.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,13 @@ struct Doors {
   Options options;
 };
 
+/// Where batches were read from, fastest first.
+enum class ReadFrom : std::uint8_t { group, wal, memory, store };
+struct ReadCells {
+  runtime::Counter& bytes;
+  runtime::LatencyHistogram& time;
+};
+
 /// The metric cells of the room; shared by the shards.
 struct Cells {
   explicit Cells(runtime::Metrics& metrics);
@@ -52,9 +60,8 @@ struct Cells {
   runtime::Counter& epochs_opened;
   runtime::Counter& voids;
   runtime::Counter& voided_batches;
-  runtime::Counter& read_memory_bytes;
-  runtime::Counter& read_wal_bytes;
-  runtime::Counter& read_object_bytes;
+  std::array<ReadCells, 4> read;  ///< by ReadFrom
+  [[nodiscard]] ReadCells& read_from(ReadFrom from) { return read[static_cast<std::size_t>(from)]; }
   runtime::Gauge& partitions;
   runtime::Gauge& quarantined;
   runtime::Gauge& tail_memory;

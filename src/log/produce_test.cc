@@ -64,6 +64,37 @@ TEST(Produce, IsAnsweredOnlyOnceDurableAndInPartitionOrder) {
   EXPECT_EQ(values(broker.read(0)), (Values{"0=a", "1=b", "2=c"}));
 }
 
+TEST(Produce, TellsWhenItsBatchWentThroughWhichStep) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic();
+  ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+  broker.wal->automatic = false;
+  const base::MonoTime begin = cluster.manual.now();
+  const auto after = [&](int ms) { return begin + std::chrono::milliseconds(ms); };
+  auto a = broker.begin_produce(batch({.producer = 1, .value = "a"}));
+  cluster.manual.advance(std::chrono::milliseconds(1));
+  auto b = broker.begin_produce(batch({.value = "b"}));
+  auto again = broker.begin_produce(batch({.producer = 1, .value = "a"}));
+  cluster.manual.advance(std::chrono::milliseconds(2));
+  broker.wal->complete(1);
+  cluster.manual.advance(std::chrono::milliseconds(4));
+  broker.wal->complete(0);
+  cluster.manual.drain();
+  ASSERT_EQ(a->offset(), 1);
+  ASSERT_EQ(b->offset(), 2);
+  EXPECT_EQ(a->outcome->times.appended, after(0));
+  EXPECT_EQ(a->outcome->times.group.submitted, after(0));
+  EXPECT_EQ(a->outcome->times.group.durable, after(7));
+  EXPECT_EQ(a->outcome->times.confirmed, after(7));
+  EXPECT_EQ(b->outcome->times.appended, after(1));
+  EXPECT_EQ(b->outcome->times.group.durable, after(3)) << "its own group was early";
+  EXPECT_EQ(b->outcome->times.confirmed, after(7)) << "it waited for the one before it";
+  ASSERT_EQ(again->offset(), 1);
+  EXPECT_EQ(again->outcome->times.confirmed, base::MonoTime{}) << "a duplicate went through none of the steps";
+}
+
 TEST(Produce, PastItsDeadlineTheOutcomeIsUnknownAndTheRecordStays) {
   Cluster cluster;
   Broker broker(cluster);

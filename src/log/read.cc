@@ -50,6 +50,7 @@ class Cutter {
     if (at > begin) append_piece(out, block.slice(begin, at - begin));
     return more;
   }
+  [[nodiscard]] std::uint64_t total_bytes() const { return total_; }
   /// After the last batch taken.
   [[nodiscard]] model::Offset end() const { return end_; }
 
@@ -82,6 +83,7 @@ struct ShardLog::ObjectPlan {
     std::vector<cache::BlockKey> blocks;
     std::size_t wanted = 0;
     base::Result<std::vector<bytes::Buffer>> loaded;
+    std::vector<std::size_t> waited;  ///< of them, those that were not in memory
   };
   std::vector<Part> parts;
 };
@@ -127,6 +129,7 @@ runtime::Task<ReadOutcome> ShardLog::read(ReadRequest request) {
     if (request.offset >= limit || (request.max_bytes == 0 && !request.at_least_one)) co_return outcome;
     const bool in_tail = !p->tail.empty() && request.offset >= p->tail[0].base;
     base::Result<Run> got;
+    const base::MonoTime began = now();
     if (in_tail) {
       got = co_await read_tail(p, request.offset, limit, request.max_bytes, request.at_least_one);
     } else {
@@ -141,7 +144,10 @@ runtime::Task<ReadOutcome> ShardLog::read(ReadRequest request) {
     if (request.offset < p->log_start) continue;
     outcome.batches = std::move(got->batches);
     outcome.size_bytes = bytes::total_size(outcome.batches);
-    if (outcome.size_bytes > 0) outcome.end = got->end;
+    if (outcome.size_bytes > 0) {
+      outcome.end = got->end;
+      cells_.read_from(got->from).time.record(now() - began);
+    }
     if (request.isolation == Isolation::read_committed && p->transactions && outcome.size_bytes > 0) {
       outcome.aborted = p->transactions->spans_touching(request.offset, got->end);
     }
@@ -183,8 +189,9 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_tail(PartitionPtr p, m
     append_piece(run.batches, std::move(piece.memory));
     run.end = piece.end;
   }
-  cells_.read_wal_bytes.add(wal_bytes);
-  cells_.read_memory_bytes.add(total - wal_bytes);
+  run.from = bare.empty() ? ReadFrom::group : ReadFrom::wal;
+  cells_.read_from(ReadFrom::wal).bytes.add(wal_bytes);
+  cells_.read_from(ReadFrom::group).bytes.add(total - wal_bytes);
   co_return run;
 }
 
@@ -233,7 +240,7 @@ ShardLog::ObjectPlan ShardLog::plan_objects(Partition& p, model::Offset from, mo
 
 runtime::Task<void> ShardLog::load_part(ObjectPlan* plan, std::size_t index, base::MonoTime deadline) {
   ObjectPlan::Part& part = plan->parts[index];
-  part.loaded = co_await cache_->get(std::move(part.blocks), part.wanted, deadline);
+  part.loaded = co_await cache_->get(std::move(part.blocks), part.wanted, deadline, &part.waited);
 }
 
 runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p, model::Offset from, model::Offset to,
@@ -255,6 +262,7 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
     co_await loads.join();
   }
   Run run;
+  run.from = ReadFrom::memory;
   Cutter cutter(from, to, max_bytes, at_least_one);
   bool more = true;
   for (std::size_t i = 0; i < plan.parts.size() && more; ++i) {
@@ -265,14 +273,16 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
       if (from < p->log_start || p->phase == Phase::removed) co_return moved();
       co_return std::unexpected(std::move(part.loaded).error());
     }
-    for (const bytes::Buffer& block : *part.loaded) {
-      WEIR_CO_TRY_ASSIGN(more, cutter.add(block, run.batches));
-      if (!more) break;
+    if (!part.waited.empty()) run.from = ReadFrom::store;
+    for (std::size_t b = 0; b < part.loaded->size() && more; ++b) {
+      const std::uint64_t before_bytes = cutter.total_bytes();
+      WEIR_CO_TRY_ASSIGN(more, cutter.add((*part.loaded)[b], run.batches));
+      const bool waited = std::ranges::binary_search(part.waited, b);
+      cells_.read_from(waited ? ReadFrom::store : ReadFrom::memory).bytes.add(cutter.total_bytes() - before_bytes);
     }
   }
   run.end = cutter.end();
   p->sequential_next = run.end;
-  cells_.read_object_bytes.add(bytes::total_size(run.batches));
   co_return run;
 }
 

@@ -34,6 +34,11 @@ Values read_all(Broker& broker, std::int64_t offset, std::uint32_t max_bytes = 1
   return all;
 }
 
+runtime::Task<void> read_into(Log* log, std::optional<ReadOutcome>* into) {
+  *into = co_await log->read(
+      {.partition = partition(), .offset = model::Offset(0), .max_bytes = 1U << 20U, .deadline = base::MonoTime::max()});
+}
+
 TEST(Read, TakesWholeBatchesUpToItsLimitAndAtLeastOne) {
   Cluster cluster;
   Broker broker(cluster);
@@ -107,6 +112,55 @@ TEST(Read, TheSameBytesFromMemoryWalAndObject) {
   EXPECT_FALSE(cluster.run(broker.log->locate(partition(), model::Offset(50)))->has_value());
 }
 
+TEST(Read, BytesAndTimeAreCountedWhereTheyCameFrom) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic();
+  produce_numbered(broker, 0, 3);
+  std::optional<ReadOutcome> outcome;
+  const auto read_for = [&](base::Duration time, auto let_go) {
+    outcome.reset();
+    cluster.manual.doors.shards[0]->post([&] { broker.scope.spawn("read", read_into(broker.log.get(), &outcome)); });
+    cluster.manual.drain();
+    EXPECT_EQ(outcome.has_value(), time == base::Duration::zero());
+    cluster.manual.advance(time);
+    let_go();
+    cluster.manual.drain();
+    EXPECT_TRUE(outcome && values(*outcome) == numbered(0, 3));
+  };
+  using Seen = std::vector<std::string>;
+  const auto seen = [&] {
+    Seen seen;
+    for (const char* from : {"group", "wal", "memory", "store"}) {
+      const std::string labels = fmt::format("from=\"{}\"", from);
+      const auto& time = cluster.manual.metrics.histogram(read_seconds, labels);
+      const bool bytes = cluster.manual.metrics.counter(read_bytes_total, labels).value() > 0;
+      seen.push_back(
+          fmt::format("{} {} in {:.0f} ms{}", from, time.count(), time.sum_seconds() * 1e3, bytes ? "" : " no bytes"));
+    }
+    return seen;
+  };
+  const auto nothing = [] {};
+  read_for({}, nothing);
+  EXPECT_EQ(seen(),
+            (Seen{"group 1 in 0 ms", "wal 0 in 0 ms no bytes", "memory 0 in 0 ms no bytes", "store 0 in 0 ms no bytes"}));
+  broker.wal->press_memory(SIZE_MAX);
+  cluster.manual.drain();
+  broker.wal->reads_hang = true;
+  read_for(std::chrono::milliseconds(5), [&] {
+    broker.wal->reads_hang = false;
+    broker.wal->let_reads_go();
+  });
+  EXPECT_EQ(seen(), (Seen{"group 1 in 0 ms", "wal 1 in 5 ms", "memory 0 in 0 ms no bytes", "store 0 in 0 ms no bytes"}));
+  broker.upload();
+  cluster.store.hold_gets = true;
+  read_for(std::chrono::milliseconds(9), [&] { cluster.store.let_gets_go(); });
+  EXPECT_EQ(seen(), (Seen{"group 1 in 0 ms", "wal 1 in 5 ms", "memory 0 in 0 ms no bytes", "store 1 in 9 ms"}));
+  read_for({}, nothing);
+  EXPECT_EQ(seen(), (Seen{"group 1 in 0 ms", "wal 1 in 5 ms", "memory 1 in 0 ms", "store 1 in 9 ms"}));
+}
+
 TEST(Read, ManySmallObjectsAreReadSideBySide) {
   Cluster cluster;
   Broker broker(cluster);
@@ -166,12 +220,7 @@ TEST(Read, ARecordThatMovesWhileItIsReadIsFoundAgain) {
   broker.wal->press_memory(SIZE_MAX);
   cluster.manual.drain();
   broker.wal->reads_hang = true;
-  cluster.manual.doors.shards[0]->post([&] {
-    broker.scope.spawn("read", [](Log* log, std::optional<ReadOutcome>* into) -> runtime::Task<void> {
-      *into = co_await log->read(
-          {.partition = partition(), .offset = model::Offset(0), .max_bytes = 1U << 20U, .deadline = base::MonoTime::max()});
-    }(broker.log.get(), &outcome));
-  });
+  cluster.manual.doors.shards[0]->post([&] { broker.scope.spawn("read", read_into(broker.log.get(), &outcome)); });
   cluster.manual.drain();
   ASSERT_FALSE(outcome);
   // The upload's own reads pass; what hangs goes on only after the commit has freed the places.

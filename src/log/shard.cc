@@ -7,6 +7,12 @@
 
 namespace weir::log {
 
+namespace {
+ReadCells read_cells(runtime::Metrics& metrics, std::string_view labels) {
+  return {.bytes = metrics.counter(read_bytes_total, labels), .time = metrics.histogram(read_seconds, labels)};
+}
+}  // namespace
+
 Cells::Cells(runtime::Metrics& metrics)
     : appended_batches(metrics.counter(appended_batches_total)),
       appended_bytes(metrics.counter(appended_bytes_total)),
@@ -19,9 +25,8 @@ Cells::Cells(runtime::Metrics& metrics)
       epochs_opened(metrics.counter(epochs_opened_total)),
       voids(metrics.counter(voids_total)),
       voided_batches(metrics.counter(voided_batches_total)),
-      read_memory_bytes(metrics.counter(read_bytes_total, "from=\"memory\"")),
-      read_wal_bytes(metrics.counter(read_bytes_total, "from=\"wal\"")),
-      read_object_bytes(metrics.counter(read_bytes_total, "from=\"object\"")),
+      read{read_cells(metrics, "from=\"group\""), read_cells(metrics, "from=\"wal\""), read_cells(metrics, "from=\"memory\""),
+           read_cells(metrics, "from=\"store\"")},
       partitions(metrics.gauge(log::partitions)),
       quarantined(metrics.gauge(quarantined_partitions)),
       tail_memory(metrics.gauge(tail_memory_bytes)),

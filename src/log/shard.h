@@ -146,6 +146,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   struct Run {
     bytes::BufferList batches;
     model::Offset end{-1};  ///< after the last batch
+    ReadFrom from = ReadFrom::group;
   };
   runtime::Task<bool> wait_loaded(PartitionPtr p, base::MonoTime deadline);
   runtime::Task<base::Result<Run>> read_tail(PartitionPtr p, model::Offset from, model::Offset to, std::uint32_t max_bytes,

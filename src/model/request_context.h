@@ -11,8 +11,23 @@
 
 namespace weir::model {
 
-/// The stages whose end times a request collects, in order.
-enum class Stage : std::uint8_t { received, parsed, admitted, appended, durable, confirmed, responded, count };
+/// The moments that a request collects, in the order of its way. Up to `decoded`, and `responded`, of every request; the others of a
+/// Produce that waited for the WAL, by the batch that was confirmed last.
+enum class Stage : std::uint8_t {
+  first_byte,  ///< the read that brought the first byte of its frame ended
+  received,    ///< the read that brought the last one ended
+  taken,       ///< the connection turned to it
+  parsed,      ///< its header
+  begun,       ///< its turn among the connection's requests has come: the handler begins
+  decoded,     ///< its body
+  appended,    ///< the batch has its offset and lies in a group
+  submitted,   ///< the group's write went to the device
+  written,     ///< the device reported the write
+  durable,     ///< the batch's shard knows that the gate has passed
+  confirmed,   ///< and everything before it in its partition too: the answer is ready
+  responded,   ///< the answer begins to go to the kernel
+  count
+};
 
 struct Principal {
   std::string type = "User";
@@ -38,6 +53,8 @@ struct RequestContext {
   base::MonoTime deadline{};  ///< nothing of this request is worth doing after it
   std::array<base::MonoTime, static_cast<std::size_t>(Stage::count)> stages{};
   void mark(Stage stage, base::MonoTime now) { stages[static_cast<std::size_t>(stage)] = now; }
+  /// MonoTime{}: not reached.
+  [[nodiscard]] base::MonoTime at(Stage stage) const { return stages[static_cast<std::size_t>(stage)]; }
 };
 
 }  // namespace weir::model

@@ -16,7 +16,12 @@ void LatencyHistogram::record(base::Duration duration) {
   const std::size_t index = std::min<std::size_t>(power * (sub_mask + 1) + step, bucket_count - 1);
   buckets_[index].fetch_add(1, std::memory_order_relaxed);
   sum_ns_.fetch_add(static_cast<std::uint64_t>(ns), std::memory_order_relaxed);
-  count_.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::uint64_t LatencyHistogram::count() const {
+  std::uint64_t total = 0;
+  for (const auto& bucket : buckets_) total += bucket.load(std::memory_order_relaxed);
+  return total;
 }
 
 double LatencyHistogram::upper_bound_seconds(std::size_t i) {

@@ -60,7 +60,7 @@ class LatencyHistogram {
  public:
   static constexpr std::size_t bucket_count = 27 * 8;
   void record(base::Duration duration);
-  [[nodiscard]] std::uint64_t count() const { return count_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t count() const;
   [[nodiscard]] double sum_seconds() const { return static_cast<double>(sum_ns_.load(std::memory_order_relaxed)) * 1e-9; }
   /// Upper bound of the bucket that holds the quantile (0..1), in seconds; 0 when empty.
   [[nodiscard]] double quantile_seconds(double q) const;
@@ -68,7 +68,6 @@ class LatencyHistogram {
   [[nodiscard]] static double upper_bound_seconds(std::size_t i);
 
  private:
-  std::atomic<std::uint64_t> count_{0};
   std::atomic<std::uint64_t> sum_ns_{0};
   std::array<std::atomic<std::uint64_t>, bucket_count> buckets_{};
 };

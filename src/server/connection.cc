@@ -34,9 +34,11 @@ std::string_view looks_like(std::uint32_t length) {
 
 }  // namespace
 
-Connection::Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, Accepted accepted, Limits limits)
+Connection::Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, ProduceStages& stages, Accepted accepted,
+                       Limits limits)
     : runtime_(runtime),
       dispatcher_(dispatcher),
+      stages_(stages),
       limits_(limits),
       stream_(std::move(accepted.stream)),
       listener_(std::move(accepted.listener)),
@@ -46,6 +48,8 @@ Connection::Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, A
       begin_(accepted.received.begin),
       end_(accepted.received.end),
       last_frame_bytes_(accepted.received.last_frame_bytes),
+      read_at_(accepted.received.read_at),
+      first_byte_at_(end_ > begin_ ? read_at_ : base::MonoTime{}),
       can_move_(runtime.shards.size() > 1 && runtime::movable(*stream_) != nullptr),
       muted_until_(accepted.muted_until) {
   state_.closing = &closing_;
@@ -58,6 +62,8 @@ void Connection::close_with(std::string_view reason) {
 
 Task<bool> Connection::fill(std::size_t wanted_bytes) {
   ENSURE(wanted_bytes <= limits_.frame_bytes_max + length_prefix_bytes, "{} bytes wanted", wanted_bytes);
+  if (end_ - begin_ >= wanted_bytes) co_return true;
+  base::MonoTime now = runtime::Reactor::current().now();
   while (end_ - begin_ < wanted_bytes) {
     // A new slab when the rest of this one cannot hold what is wanted; frames already handed out keep the old one alive.
     if (!slab_ || slab_.size() - begin_ < wanted_bytes || slab_.size() == end_) {
@@ -69,8 +75,7 @@ Task<bool> Connection::fill(std::size_t wanted_bytes) {
       begin_ = 0;
       slab_ = std::move(next);
     }
-    const base::MonoTime deadline =
-        limits_.idle_max < base::Duration::zero() ? runtime::no_deadline : runtime::Reactor::current().now() + limits_.idle_max;
+    const base::MonoTime deadline = limits_.idle_max < base::Duration::zero() ? runtime::no_deadline : now + limits_.idle_max;
     auto count = co_await stream_->read_some(slab_.writable().subspan(end_), deadline);
     if (!count) {
       // Resets and idle ends are everyday; only what the operator can act on is told.
@@ -79,6 +84,8 @@ Task<bool> Connection::fill(std::size_t wanted_bytes) {
     }
     if (*count == 0) co_return false;
     end_ += *count;
+    read_at_ = now = runtime::Reactor::current().now();
+    if (first_byte_at_ == base::MonoTime{}) first_byte_at_ = read_at_;
   }
   co_return true;
 }
@@ -126,9 +133,21 @@ bool Connection::must_wait(std::size_t frame_bytes, bool overlaps) const {
   return running_count_ > 0 && !(overlaps && dispatcher_.may_overlap(running_key_));
 }
 
-Task<void> Connection::wait_while_muted() {
-  while (!closing_.requested() && muted_until_ > runtime::Reactor::current().now())
+Task<base::MonoTime> Connection::wait_while_muted() {
+  base::MonoTime now = runtime::Reactor::current().now();
+  while (!closing_.requested() && muted_until_ > now) {
     (void)co_await runtime::sleep_until(muted_until_, &closing_);
+    now = runtime::Reactor::current().now();
+  }
+  co_return now;
+}
+
+void Connection::mark_received(model::RequestContext& ctx) {
+  ctx.mark(model::Stage::first_byte, first_byte_at_);
+  ctx.mark(model::Stage::received, read_at_);
+  ctx.mark(model::Stage::taken, runtime::Reactor::current().now());
+  // What lies behind the frame came with the same read: the last one, as nothing is read while a whole frame is here.
+  first_byte_at_ = end_ > begin_ ? read_at_ : base::MonoTime{};
 }
 
 bool Connection::wants_to_move() const {
@@ -151,7 +170,11 @@ std::optional<Accepted> Connection::take_moving() {
                   .listener = std::move(listener_),
                   .id = id_,
                   .state = std::move(state_),
-                  .received = {.slab = std::move(slab_), .begin = begin_, .end = end_, .last_frame_bytes = last_frame_bytes_},
+                  .received = {.slab = std::move(slab_),
+                               .begin = begin_,
+                               .end = end_,
+                               .last_frame_bytes = last_frame_bytes_,
+                               .read_at = read_at_},
                   .muted_until = muted_until_};
 }
 
@@ -172,7 +195,7 @@ void Connection::describe(model::RequestContext& ctx) const {
 Task<void> Connection::read_loop(runtime::Stop& stop) {
   std::size_t requests_after_stop = 0;
   while (!cut_) {
-    co_await wait_while_muted();
+    (void)co_await wait_while_muted();
     if (wants_to_move() && !closing_.requested()) {
       co_await wait_until_answered();
       moving_ = !closing_.requested();
@@ -184,7 +207,7 @@ Task<void> Connection::read_loop(runtime::Stop& stop) {
     if (stop.requested() && ++requests_after_stop > requests_after_stop_max) break;
     auto slot = std::make_shared<Slot>();
     model::RequestContext& ctx = slot->ctx;
-    ctx.mark(model::Stage::received, runtime::Reactor::current().now());
+    mark_received(ctx);
     describe(ctx);
     if (auto begun = dispatcher_.begin(frame.view(), ctx); !begun) {
       close_with(begun.error());
@@ -194,7 +217,7 @@ Task<void> Connection::read_loop(runtime::Stop& stop) {
     const bool overlaps = dispatcher_.may_overlap(ctx.api_key);
     while (!cut_ && must_wait(frame.size(), overlaps)) (void)co_await changed_.wait();
     // This frame may have been on its way when the answer before it muted the connection: it is kept, and served afterwards.
-    co_await wait_while_muted();
+    ctx.mark(model::Stage::begun, co_await wait_while_muted());
     if (cut_) break;
     running_key_ = ctx.api_key;
     ++running_count_;
@@ -227,14 +250,14 @@ Task<void> Connection::write_loop(runtime::Stop& stop) {
     // All replies that are ready in order go out in one gathered write.
     std::vector<api::Reply> ready;
     bool close_after = false;
+    const base::MonoTime now = runtime::Reactor::current().now();
     while (!slots_.empty() && slots_.front()->reply.has_value() && ready.size() < replies_per_write_max && !close_after) {
       api::Reply reply = slots_.front()->reply.take();
-      if (reply.throttle_ms > 0) {
-        muted_until_ = std::max(muted_until_, runtime::Reactor::current().now() + std::chrono::milliseconds(reply.throttle_ms));
-      }
+      if (reply.throttle_ms > 0) { muted_until_ = std::max(muted_until_, now + std::chrono::milliseconds(reply.throttle_ms)); }
       close_after = reply.close;
       if (reply.close && !reply.close_reason.empty()) close_with(reply.close_reason);
-      slots_.front()->ctx.mark(model::Stage::responded, runtime::Reactor::current().now());
+      slots_.front()->ctx.mark(model::Stage::responded, now);
+      if (reply.send && !reply.body.empty()) stages_.record(slots_.front()->ctx);
       unanswered_bytes_ -= slots_.front()->frame_bytes;
       slots_.pop_front();
       if (reply.send && !reply.body.empty()) ready.push_back(std::move(reply));
@@ -245,7 +268,7 @@ Task<void> Connection::write_loop(runtime::Stop& stop) {
       for (const bytes::Buffer& buffer : reply.body) pieces.push_back(buffer.view());
     }
     if (!pieces.empty()) {
-      auto sent = co_await stream_->write(std::move(pieces), runtime::Reactor::current().now() + limits_.write_max);
+      auto sent = co_await stream_->write(std::move(pieces), now + limits_.write_max);
       if (!sent) close_after = true;
     }
     failed = close_after;

@@ -23,6 +23,7 @@
 #include "api/dispatch.h"
 #include "runtime/runtime.h"
 #include "runtime/scope.h"
+#include "server/stages.h"
 
 namespace weir::server {
 
@@ -49,13 +50,14 @@ struct Accepted {
     std::size_t begin = 0;
     std::size_t end = 0;
     std::size_t last_frame_bytes = 0;
+    base::MonoTime read_at{};  ///< when the last of them were
   } received{};
   base::MonoTime muted_until{};
 };
 
 class Connection {
  public:
-  Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, Accepted accepted, Limits limits);
+  Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, ProduceStages& stages, Accepted accepted, Limits limits);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -91,12 +93,15 @@ class Connection {
   void close_with(std::string_view reason);
   /// Whether the next request must wait for earlier ones: their number, their bytes, their order.
   [[nodiscard]] bool must_wait(std::size_t frame_bytes, bool overlaps) const;
-  runtime::Task<void> wait_while_muted();
+  /// The time when it ended.
+  runtime::Task<base::MonoTime> wait_while_muted();
+  void mark_received(model::RequestContext& ctx);
   [[nodiscard]] bool wants_to_move() const;
   runtime::Task<void> wait_until_answered();
 
   runtime::Runtime& runtime_;
   api::Dispatcher& dispatcher_;
+  ProduceStages& stages_;
   Limits limits_;
   std::unique_ptr<runtime::Stream> stream_;
   std::string listener_;
@@ -110,6 +115,8 @@ class Connection {
   std::size_t begin_;
   std::size_t end_;
   std::size_t last_frame_bytes_;
+  base::MonoTime read_at_;          ///< when the last read ended
+  base::MonoTime first_byte_at_{};  ///< when the read ended that brought the next frame's first byte; MonoTime{}: none has
 
   std::deque<std::shared_ptr<Slot>> slots_;  ///< unanswered, in order
   std::size_t unanswered_bytes_ = 0;         ///< frames of slots_, as received

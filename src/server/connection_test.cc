@@ -2,11 +2,13 @@
 #include "server/connection.h"
 
 #include <algorithm>
+#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "bytes/endian.h"
+#include "server/metrics_decl.h"
 #include "sim/testing.h"
 
 namespace weir::server {
@@ -31,6 +33,7 @@ enum Command : std::int16_t {
   goodbye = 'c',      ///< answered, then closed
   big = 'b',          ///< answered with `argument` bytes
   hang = 'h',         ///< until the connection closes
+  produce = 'p',      ///< overlaps; goes through a produce's stages, see produce_stages()
 };
 
 struct Begun {
@@ -45,7 +48,7 @@ class FakeDispatcher final : public api::Dispatcher {
     ctx.api_key = static_cast<std::int16_t>(frame[0]);
     return {};
   }
-  [[nodiscard]] bool may_overlap(std::int16_t api_key) const override { return api_key == overlapping; }
+  [[nodiscard]] bool may_overlap(std::int16_t api_key) const override { return api_key == overlapping || api_key == produce; }
   Task<Reply> handle(api::ConnectionState& state, model::RequestContext& ctx, bytes::Buffer frame) override {
     const auto argument = bytes::load_be<std::uint32_t>(frame.view().data() + 1);
     const auto id = bytes::load_be<std::uint32_t>(frame.view().data() + 5);
@@ -55,6 +58,7 @@ class FakeDispatcher final : public api::Dispatcher {
     running_bytes_max = std::max(running_bytes_max, running_bytes);
     if (ctx.api_key == overlapping || ctx.api_key == exclusive)
       (void)co_await runtime::sleep_for(milliseconds(argument), nullptr);
+    if (ctx.api_key == produce) co_await produce_stages(&ctx);
     if (ctx.api_key == hang) (void)co_await runtime::sleep_for(patience, state.closing);
     Reply reply;
     reply.send = ctx.api_key != quiet;
@@ -69,6 +73,17 @@ class FakeDispatcher final : public api::Dispatcher {
     running_bytes -= frame.size();
     --running;
     co_return reply;
+  }
+  // 1 ms of decoding, then twice as long in every further stage as in the one before.
+  static Task<void> produce_stages(model::RequestContext* ctx) {
+    using model::Stage;
+    milliseconds spent{1};
+    for (const Stage stage :
+         {Stage::decoded, Stage::appended, Stage::submitted, Stage::written, Stage::durable, Stage::confirmed}) {
+      (void)co_await runtime::sleep_for(spent, nullptr);
+      ctx->mark(stage, runtime::Reactor::current().now());
+      spent *= 2;
+    }
   }
   std::vector<Begun> begun;
   std::size_t running = 0;
@@ -134,7 +149,7 @@ class ConnectionTest : public ::testing::Test {
     StreamPtr accepted;
     ASSERT_TRUE(machine.run([&] { return connect_pair(&machine.doors(), &client, &accepted); }));
     connection = std::make_unique<Connection>(
-        machine.doors(), dispatcher, Accepted{.stream = std::move(accepted), .listener = "PLAINTEXT", .id = 1}, limits);
+        machine.doors(), dispatcher, stages, Accepted{.stream = std::move(accepted), .listener = "PLAINTEXT", .id = 1}, limits);
     machine.begin([this] { return serve(this); });
   }
   static Task<void> serve(ConnectionTest* test) {
@@ -180,7 +195,21 @@ class ConnectionTest : public ::testing::Test {
   }
 
   sim::SimMachine machine;
+  /// Milliseconds, all requests together.
+  double spent_in(std::string_view stage) {
+    return machine.doors().metrics->histogram(produce_stage_seconds, fmt::format("stage=\"{}\"", stage)).sum_seconds() * 1e3;
+  }
+  runtime::LatencyHistogram& added() { return machine.doors().metrics->histogram(produce_added_seconds); }
+  void pass(base::Duration time) {
+    machine.run([time] { return slept(time); }, 3 * patience);
+  }
+  static Task<bool> slept(base::Duration time) {
+    (void)co_await runtime::sleep_for(time, nullptr);
+    co_return true;
+  }
+
   FakeDispatcher dispatcher;
+  ProduceStages stages{*machine.doors().metrics};
   runtime::Stop stop;
   StreamPtr client;
   std::unique_ptr<Connection> connection;
@@ -203,6 +232,66 @@ TEST_F(ConnectionTest, OthersRunOneAtATime) {
   EXPECT_EQ(dispatcher.running_max, 1U);
   EXPECT_GE(began_after(1, 0), milliseconds(100));
   EXPECT_GE(began_after(2, 1), milliseconds(100));
+}
+
+TEST_F(ConnectionTest, StagesOfAProduceAreItsOwn) {
+  open();
+  send(request(produce, 0, 1));
+  EXPECT_EQ(answer(), 1);
+  const std::map<std::string_view, double> expected = {{"frame_wait", 0}, {"parse", 1},       {"turn", 0},
+                                                       {"queue", 2},      {"slot_wait", 4},   {"device", 8},
+                                                       {"gate", 16},      {"order_wait", 32}, {"respond", 0}};
+  for (const auto& [stage, ms] : expected) EXPECT_NEAR(spent_in(stage), ms, 0.01) << stage;
+  EXPECT_EQ(added().count(), 1U);
+  EXPECT_NEAR(added().sum_seconds() * 1e3, 63 - 8, 0.01);
+}
+
+TEST_F(ConnectionTest, AFrameInPiecesWaitsForItsLastByte) {
+  open();
+  std::vector<std::byte> frame = request(produce, 0, 1);
+  std::vector<std::byte> rest(frame.begin() + 3, frame.end());
+  frame.resize(3);
+  send(std::move(frame));
+  pass(milliseconds(500));
+  send(std::move(rest));
+  EXPECT_EQ(answer(), 1);
+  EXPECT_GE(spent_in("frame_wait"), 400);
+  EXPECT_LT(spent_in("frame_wait"), 600);
+  EXPECT_NEAR(added().sum_seconds() * 1e3, 63 - 8, 0.01);  // the client's own time is not the broker's
+}
+
+TEST_F(ConnectionTest, WaitingForAnotherRequestIsTheTurns) {
+  open();
+  std::vector<std::byte> both = request(exclusive, 200, 1);
+  const std::vector<std::byte> second = request(produce, 0, 2);
+  both.insert(both.end(), second.begin(), second.end());
+  send(std::move(both));  // one piece: the produce was here all the time
+  EXPECT_EQ(answer(), 1);
+  EXPECT_EQ(answer(), 2);
+  EXPECT_NEAR(spent_in("turn"), 200, 0.01);
+  EXPECT_NEAR(spent_in("parse"), 1, 0.01);
+  EXPECT_NEAR(spent_in("frame_wait"), 0, 0.01);
+  EXPECT_NEAR(added().sum_seconds() * 1e3, 200 + 63 - 8, 0.01);
+}
+
+TEST_F(ConnectionTest, AnAnswerBehindAnotherWaitsInRespond) {
+  open();
+  std::vector<std::byte> both = request(overlapping, 300, 1);
+  const std::vector<std::byte> second = request(produce, 0, 2);
+  both.insert(both.end(), second.begin(), second.end());
+  send(std::move(both));
+  EXPECT_EQ(answer(), 1);
+  EXPECT_EQ(answer(), 2);
+  EXPECT_NEAR(spent_in("respond"), 300 - 63, 0.01);
+  EXPECT_NEAR(spent_in("order_wait"), 32, 0.01);
+}
+
+TEST_F(ConnectionTest, WhatIsNoConfirmedProduceHasNoStages) {
+  open();
+  send({request(echo, 0, 1), request(exclusive, 100, 2)});
+  EXPECT_EQ(answer(), 1);
+  EXPECT_EQ(answer(), 2);
+  EXPECT_EQ(added().count(), 0U);
 }
 
 TEST_F(ConnectionTest, AThrottledAnswerIsSentAtOnceAndThenNothingIsBegun) {

@@ -27,6 +27,7 @@ Server::Server(runtime::Runtime& runtime, api::Dispatcher& dispatcher, Options o
     : runtime_(runtime),
       dispatcher_(dispatcher),
       options_(std::move(options)),
+      stages_(*runtime.metrics),
       loads_(runtime.shards.size(), 0),
       open_gauge_(runtime.metrics->gauge(connections_open)),
       accepted_counter_(runtime.metrics->counter(connections_accepted)),
@@ -109,7 +110,8 @@ Task<std::optional<Accepted>> Server::serve_here(Server* server, std::uint32_t s
   while (true) {
     std::optional<Accepted> going_on;
     {
-      Connection connection(server->runtime_, server->dispatcher_, std::move(accepted), server->options_.limits);
+      Connection connection(server->runtime_, server->dispatcher_, server->stages_, std::move(accepted),
+                            server->options_.limits);
       mine.open.emplace(id, &connection);
       co_await connection.run(mine.stop);
       mine.open.erase(id);

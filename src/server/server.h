@@ -18,6 +18,7 @@
 #include "api/dispatch.h"
 #include "runtime/runtime.h"
 #include "server/connection.h"
+#include "server/stages.h"
 
 namespace weir::server {
 
@@ -69,6 +70,7 @@ class Server {
   runtime::Runtime& runtime_;
   api::Dispatcher& dispatcher_;
   Options options_;
+  ProduceStages stages_;
   std::vector<std::unique_ptr<runtime::Listener>> listeners_;
   runtime::Scope acceptors_;
   std::vector<std::unique_ptr<ShardConnections>> shards_;

@@ -266,6 +266,7 @@ void ShardAppender::finished(const Group& group) {
 
 void ShardAppender::group_durable(std::unique_ptr<Group> group) {
   finished(*group);
+  group->times.durable = last_activity_;
   durable_scratch_.clear();
   for (const GroupRecord& record : group->records) {
     durable_scratch_.push_back({.token = record.token,
@@ -273,7 +274,8 @@ void ShardAppender::group_durable(std::unique_ptr<Group> group) {
                                           .offset_bytes = group->spot.position_bytes + record.entry.payload_offset_bytes,
                                           .length_bytes = record.entry.payload_length_bytes,
                                           .crc = record.entry.payload_crc,
-                                          .lsn = group->lsn}});
+                                          .lsn = group->lsn},
+                                .times = group->times});
   }
   sink_->records_durable(durable_scratch_, group->statements);
   flush_done(group->flushed, base::Result<void>());

@@ -40,6 +40,7 @@ struct Group {
   std::uint64_t sequence = 0;  ///< of submission
   SegmentBook::Spot spot;
   model::Lsn lsn;
+  GroupTimes times;
   std::vector<model::Lsn> failed_lsns;
   std::vector<SegmentHandle> copies;  ///< segments of failed attempts
 

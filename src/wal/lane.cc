@@ -99,6 +99,7 @@ runtime::Task<void> Lane::write(std::unique_ptr<Group> group) {
   const std::shared_ptr<SegmentFile> file = files_.at(group->spot.segment);
   const base::MonoTime began = runtime::Reactor::current().now();
   metrics_.slot_wait.record(began - group->sealed_at);
+  group->times.submitted = began;
   while (true) {
     auto written = co_await file->file->write_at(group->spot.position_bytes, group->pieces(), runtime::Durability::synced);
     if (!written && written.kind() == base::ErrorKind::exhausted && !stopping_ && !gate_.closed()) {
@@ -109,7 +110,8 @@ runtime::Task<void> Lane::write(std::unique_ptr<Group> group) {
       co_await runtime::sleep_for(no_space_retry, &scope_.stop_token());
       continue;
     }
-    metrics_.device_latency.record(runtime::Reactor::current().now() - began);
+    group->times.written = runtime::Reactor::current().now();
+    metrics_.device_latency.record(group->times.written - began);
     if (!written) {
       write_failed(std::move(group), std::move(written).error());
       co_return;

@@ -60,9 +60,17 @@ struct RecordToken {
   std::uint64_t number = 0;
 };
 
+/// When a record's group went through which step.
+struct GroupTimes {
+  base::MonoTime submitted{};  ///< its write went to the device (the last one, after failed attempts)
+  base::MonoTime written{};    ///< the device reported it
+  base::MonoTime durable{};    ///< the record's shard knows that the gate has passed
+};
+
 struct DurableRecord {
   RecordToken token;
   Place place;
+  GroupTimes times{};
 };
 
 /// Implemented by log/, one per shard; called on that shard, never from inside an Appender call.

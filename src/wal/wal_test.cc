@@ -97,6 +97,34 @@ TEST_F(WalTest, ALoneRecordGoesOutAtOnceAndABusyDeviceGathers) {
   a->stop();
 }
 
+TEST_F(WalTest, ARecordTellsWhenItsGroupWentAndCameBack) {
+  auto a = started(2);
+  a->append(p2, 0);
+  runtime.advance(std::chrono::seconds(1));  // the second segment is made ahead
+  a->sink().durable.clear();
+  files.hold = true;
+  const base::MonoTime begin = runtime.now();
+  const auto after = [&](int ms) { return begin + std::chrono::milliseconds(ms); };
+  a->append(p1, 0);
+  runtime.advance(std::chrono::milliseconds(1));
+  a->append(p1, 1);
+  runtime.advance(std::chrono::milliseconds(1));
+  a->append(p1, 2);  // gathers: the device is busy
+  runtime.advance(std::chrono::milliseconds(8));
+  files.hold = false;
+  files.held.pulse();
+  runtime.drain();
+  ASSERT_EQ(a->sink().durable.size(), 3U);
+  const int submitted[] = {0, 1, 10};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const GroupTimes& times = a->sink().durable[i].times;
+    EXPECT_EQ(times.submitted, after(submitted[i])) << i;
+    EXPECT_EQ(times.written, after(10)) << i;
+    EXPECT_EQ(times.durable, after(10)) << i;
+  }
+  a->stop();
+}
+
 TEST_F(WalTest, RecordsOfOneTurnShareAGroup) {
   auto a = started(2);
   for (int i = 0; i < 20; ++i) a->append(partition(7, i), 0);

@@ -107,6 +107,20 @@ def test_metrics_and_health(b):
     assert b.get("/nope")[0] == 404
 
 
+def test_stages_of_produces_add_up(tmp_path):
+    with broker(tmp_path) as b:
+        for i in range(20):
+            b.weir("produce", "stages", input=b"x\n")
+        text = b.get("/metrics")[1]
+        sums = {name: float(value) for name, value in re.findall(r'^weir_produce_stage_seconds_sum{stage="(\w+)"} (\S+)$', text, re.M)}
+        counts = set(re.findall(r'^weir_produce_stage_seconds_count{stage="\w+"} (\d+)$', text, re.M))
+        assert counts == {"20"} and len(sums) == 9
+        added = b.metric("weir_produce_added_seconds_sum")
+        assert abs(sum(sums.values()) - sums["frame_wait"] - sums["device"] - added) < 1e-6
+        assert min(sums[stage] for stage in ("parse", "queue", "slot_wait", "device", "respond")) > 0
+        assert sums["device"] == pytest.approx(b.metric("weir_wal_device_latency_seconds_sum"), rel=0.9)
+
+
 def test_settings_come_from_file_environment_and_override(tmp_path):
     (tmp_path / "server.properties").write_text("num.partitions=2\nlog.dirs=/x\nauto.create.topics.enable=true\n")
     b = Broker(tmp_path)

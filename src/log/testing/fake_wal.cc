@@ -88,8 +88,11 @@ FakeWal::FakeWal(runtime::Runtime& runtime, model::SessionId session) : runtime_
 FakeWal::~FakeWal() = default;
 
 void FakeWal::seal(runtime::ShardId shard) {
-  Group group{
-      .id = next_group_++, .shard = shard, .records = std::exchange(appenders_[shard.value()]->open_, {}), .statements = {}};
+  Group group{.id = next_group_++,
+              .shard = shard,
+              .records = std::exchange(appenders_[shard.value()]->open_, {}),
+              .statements = {},
+              .submitted = runtime_.shard(shard).now()};
   sinks_[shard.value()]->collect_statements(group.statements);
   for (const auto& [token, number] : group.records) stored_.at(number).place.lsn = model::Lsn(group.id);
   const std::uint64_t group_id = group.id;
@@ -120,11 +123,13 @@ void FakeWal::state_durably(const std::vector<wal::Statement>& statements) {
 // Runs on the shard, as the lane reports.
 void FakeWal::finish(Group group) {
   runtime::Reactor& home = runtime_.shard(group.shard);
-  home.post([this, group = std::move(group)] {
+  home.post([this, &home, written = home.now(), group = std::move(group)] {
     std::vector<wal::DurableRecord> records;
     for (const auto& [token, number] : group.records) {
       stored_.at(number).durable = true;
-      records.push_back({.token = token, .place = stored_.at(number).place});
+      records.push_back({.token = token,
+                         .place = stored_.at(number).place,
+                         .times = {.submitted = group.submitted, .written = written, .durable = home.now()}});
     }
     state_durably(group.statements);
     last_statements_ = group.statements;

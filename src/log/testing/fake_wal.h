@@ -78,6 +78,7 @@ class FakeWal final : public wal::Wal {
     runtime::ShardId shard;
     std::vector<std::pair<wal::RecordToken, std::uint32_t>> records;  ///< token, number of the stored record
     std::vector<wal::Statement> statements;
+    base::MonoTime submitted{};
   };
   void seal(runtime::ShardId shard);
   void finish(Group group);
