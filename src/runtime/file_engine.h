@@ -42,7 +42,8 @@ class FileEngine {
 /// preadv2/pwritev2/fdatasync on a pool; serves all shards.
 std::unique_ptr<FileEngine> make_pool_engine(BlockingPool& pool);
 /// A ring for this reactor, hooked into its turns; before the reactor runs. retry: the kernel or a profile forbids io_uring.
-base::Result<std::unique_ptr<FileEngine>> make_uring_engine(RealReactor& reactor);
+/// one_thread: the reactor is driven by its own thread only, which the kernel then makes use of.
+base::Result<std::unique_ptr<FileEngine>> make_uring_engine(RealReactor& reactor, bool one_thread);
 
 struct IoAwaiter {
   FileEngine* engine;

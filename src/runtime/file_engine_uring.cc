@@ -32,12 +32,14 @@ class UringEngine final : public FileEngine, public TurnHook {
     io_uring_queue_exit(&ring_);
   }
 
-  // Tries the cheapest completion mode first; older kernels lack it. Rings begin disabled: the reactor's thread enables its own,
-  // which makes it the single issuer, and a refusal is known here, before anything depends on the ring.
-  base::Result<void> init() {
+  // Tries the cheapest completion mode first; older kernels lack it, and a ring that several threads drive in turn may not have it.
+  // Rings begin disabled: the reactor's thread enables its own, which makes it the single issuer, and a refusal is known here,
+  // before anything depends on the ring.
+  base::Result<void> init(bool one_thread) {
     int failed = -EINVAL;
     for (const unsigned mode : {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
                                 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG, 0U}) {
+      if (!one_thread && (mode & IORING_SETUP_SINGLE_ISSUER) != 0) continue;
       io_uring_params params{};
       params.flags = mode | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED;
       params.cq_entries = ring_completions;
@@ -127,9 +129,9 @@ class UringEngine final : public FileEngine, public TurnHook {
 
 }  // namespace
 
-base::Result<std::unique_ptr<FileEngine>> make_uring_engine(RealReactor& reactor) {
+base::Result<std::unique_ptr<FileEngine>> make_uring_engine(RealReactor& reactor, bool one_thread) {
   auto engine = std::make_unique<UringEngine>(reactor);
-  WEIR_TRY(engine->init());
+  WEIR_TRY(engine->init(one_thread));
   reactor.set_turn_hook(engine.get());
   return engine;
 }

@@ -4,14 +4,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <thread>
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include "base/ensure.h"
 #include "runtime/file_real.h"
+#include "runtime/loop_crew.h"
 #include "runtime/metric_registry.h"
 #include "runtime/net_real.h"
 #include "runtime/real_blocking.h"
@@ -73,8 +72,7 @@ class RealRuntimeImpl final : public RealRuntime {
 
   // The order of ending: loops first (nobody submits any more), then the pools, then what they might still post to.
   ~RealRuntimeImpl() override {
-    for (auto& reactor : reactors_) reactor->request_stop();
-    for (std::thread& thread : threads_) thread.join();
+    if (crew_) crew_->stop();
   }
 
   base::Result<void> start(const RealOptions& options) {
@@ -88,10 +86,10 @@ class RealRuntimeImpl final : public RealRuntime {
     doors_.blocking = &blocking_;
     doors_.log = &log_;
     doors_.metrics = &metrics_;
-    for (std::size_t i = 0; i < reactors_.size(); ++i) {
-      threads_.emplace_back([reactor = reactors_[i].get()] { reactor->run(); });
-      pthread_setname_np(threads_.back().native_handle(), fmt::format("weir-shard{}", i).c_str());
-    }
+    std::vector<RealReactor*> driven;
+    for (auto& reactor : reactors_) driven.push_back(reactor.get());
+    crew_.emplace(std::move(driven), options.folding);
+    crew_->run();
     return {};
   }
 
@@ -108,7 +106,7 @@ class RealRuntimeImpl final : public RealRuntime {
   base::Result<void> make_engines(const RealOptions& options) {
     backend_ = FileBackend::pwritev2;
     if (options.file_backend != FileBackend::pwritev2) {
-      auto made = make_rings();
+      auto made = make_rings(options.folding == Folding::never || reactors_.size() == 1);
       if (made) {
         backend_ = FileBackend::uring;
         return {};
@@ -122,10 +120,10 @@ class RealRuntimeImpl final : public RealRuntime {
   }
 
   // All or none: with a ring on some shards only, the same file would behave differently by where it was opened.
-  base::Result<void> make_rings() {
+  base::Result<void> make_rings(bool one_thread_each) {
     std::vector<std::unique_ptr<FileEngine>> rings;
     for (auto& reactor : reactors_) {
-      auto ring = make_uring_engine(*reactor);
+      auto ring = make_uring_engine(*reactor, one_thread_each);
       if (!ring) {
         for (auto& other : reactors_) other->set_turn_hook(nullptr);
         return std::unexpected(ring.error());
@@ -147,7 +145,7 @@ class RealRuntimeImpl final : public RealRuntime {
   FileBackend backend_ = FileBackend::pwritev2;
   std::unique_ptr<RealFileSystem> files_;
   Runtime doors_;
-  std::vector<std::thread> threads_;
+  std::optional<LoopCrew> crew_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // runtime/real.h: the doors onto the real machine, for the weir command, tests on real files and sockets, and benches.
-// Contract:   make_real_runtime() starts one thread per shard and the pools. Tasks are run by run() or run_on_shard0() from an
+// Contract:   make_real_runtime() starts one thread per shard (loop_crew.h says which of them drives what) and the pools. Tasks are run by run() or run_on_shard0() from an
 //             ordinary thread, which blocks. The destructor stops loops and joins threads; by then every task has ended and every
 //             file and stream is closed (asserted where it can be seen).
 // Failure:    ENSURE for what a broken machine refuses at start (threads, epoll); io_uring refused -> the thread pool, logged.
@@ -26,8 +26,16 @@ enum class FileBackend : std::uint8_t {
   pwritev2,   ///< the thread pool
 };
 
+/// Whether one thread may drive all shards while one core could do all the work (loop_crew.h).
+enum class Folding : std::uint8_t {
+  automatic,
+  never,
+  restless,  ///< for tests: folds and unfolds as often as it can
+};
+
 struct RealOptions {
   std::uint32_t shard_count = 1;
+  Folding folding = Folding::automatic;
   FileBackend file_backend = FileBackend::automatic;
   std::uint32_t blocking_thread_count = 4;
   std::uint32_t file_thread_count = 8;  ///< of the pwritev2 backend

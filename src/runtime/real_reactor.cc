@@ -109,24 +109,17 @@ void RealReactor::unwatch(int fd, const PollTarget& target) {
   }
 }
 
-void RealReactor::run() {
-  const CurrentGuard guard(*this);
+void RealReactor::begin() {
   if (hook_ != nullptr) hook_->on_start();
-  int turns_without_poll = 0;
-  while (!stopping_) {
-    take_remote();
-    run_queued();
-    run_due_timers();
-    const bool hook_resumed = hook_ != nullptr && hook_->on_turn();
-    if (stopping_) return;
-    if (!hook_resumed && queue_.empty()) {
-      sleep_for_events();
-      turns_without_poll = 0;
-    } else if (++turns_without_poll >= turns_without_poll_max) {
-      poll(0);
-      turns_without_poll = 0;
-    }
-  }
+}
+
+bool RealReactor::turn() {
+  const CurrentGuard guard(*this);
+  take_remote();
+  run_queued();
+  run_due_timers();
+  const bool hook_resumed = hook_ != nullptr && hook_->on_turn();
+  return hook_resumed || !queue_.empty();
 }
 
 void RealReactor::run_queued() {
@@ -159,17 +152,15 @@ void RealReactor::take_remote() {
   remote_.clear();
 }
 
-void RealReactor::sleep_for_events() {
+bool RealReactor::prepare_sleep() {
   sleeping_.store(true);
-  if (!remote_pending_.load()) {
-    arm_timer();
-    poll(-1);
-  } else {
-    sleeping_.store(false);
-  }
+  if (remote_pending_.load()) return false;
+  arm_timer();
+  return true;
 }
 
 void RealReactor::poll(int timeout_ms) {
+  const CurrentGuard guard(*this);
   event_count_ = ::epoll_wait(epoll_fd_, events_.data(), events_per_poll_max, timeout_ms);
   sleeping_.store(false);  // before anything is delivered: what is posted meanwhile needs no wake
   ENSURE(event_count_ >= 0 || errno == EINTR, "epoll_wait: {}", std::strerror(errno));

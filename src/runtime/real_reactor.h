@@ -1,10 +1,10 @@
-// runtime/real_reactor.h: the reactor of the real runtime: one thread, one epoll set, own queue and timers.
+// runtime/real_reactor.h: the reactor of the real runtime: one epoll set, own queue and timers.
 // Why:        a shard posts to itself several times per request, and wakes its neighbours several times per record: a wake costs one
 //             eventfd write (none when the neighbour is awake), a wait for a socket no system call. A general loop (Boost.Asio) took
 //             an epoll_ctl per wait and per wake, the latter under a lock that the woken thread ran into (docs/performance.md).
 // Place:      internal to runtime; made by real.cc.
-// Contract:   run() is called once, on the shard's own thread. A turn: what other threads posted, what was queued, due timers, the
-//             turn hook (file submissions and completions), then readiness; it blocks in epoll only when nothing is queued.
+// Contract:   one thread at a time drives it (loop_crew.h). A turn: what other threads posted, what was queued, due timers, the turn
+//             hook (file submissions and completions); then readiness. The driver blocks only when no turn has more to do.
 // Invariants: I1 a callback posted by another thread never waits for an unrelated event: `sleeping_` is set before the last look
 //                at `remote_pending_`, and the poster looks at them in the opposite order.
 //             I2 no periodic tick: the timerfd (CLOCK_BOOTTIME) is armed for the earliest timer only.
@@ -46,7 +46,7 @@ class TurnHook {
 /// Whom epoll's events are for: a socket, the signals' pipe.
 class PollTarget {
  public:
-  /// On the reactor's thread; may unwatch and destroy any target, itself too.
+  /// On the thread that drives the reactor; may unwatch and destroy any target, itself too.
   virtual void on_events(std::uint32_t events) = 0;
 
  protected:
@@ -64,15 +64,30 @@ class RealReactor final : public Reactor {
   TimerId call_at(base::MonoTime when, Callback callback) override;
   void cancel_timer(TimerId id) override;
 
-  /// Runs events until request_stop(). Callbacks still queued then are destroyed without running.
-  void run();
+  // The loop is driven from outside (loop_crew.h), by one thread at a time; the next one takes over through a lock. Callbacks still
+  // queued when nobody drives it any more are destroyed without running.
+
+  /// Once, on the shard's own thread, before the first turn.
+  void begin();
+  /// What was posted and queued, due timers, the hook; never blocks. True: there is more to do at once.
+  bool turn();
+  /// Before the driver may block: from now on whoever posts wakes it. False: something was posted already, do not block.
+  [[nodiscard]] bool prepare_sleep();
+  /// Delivers readiness; -1 blocks. Ends what prepare_sleep() began.
+  void poll(int timeout_ms);
+  /// The driver is awake for another reason: posting needs no wake.
+  void awake() { sleeping_.store(false); }
+  [[nodiscard]] bool posted() const { return remote_pending_.load(); }
+  [[nodiscard]] bool stopping() const { return stopping_; }
+  /// Readable when poll(0) would deliver something.
+  [[nodiscard]] int poll_descriptor() const { return epoll_fd_; }
   /// Thread-safe.
   void request_stop();
   /// Before run(). Borrowed.
   void set_turn_hook(TurnHook* hook) { hook_ = hook; }
-  /// Edge-triggered. On the reactor's own thread, or before run(). The target is borrowed until unwatch(). False: errno says why.
+  /// Edge-triggered. On the thread that drives it, or before that. The target is borrowed until unwatch(). False: errno says why.
   [[nodiscard]] bool watch(int fd, std::uint32_t events, PollTarget& target);
-  /// Before the descriptor is closed; no event reaches the target any more. On the reactor's own thread, or after run().
+  /// Before the descriptor is closed; no event reaches the target any more. On the thread that drives it, or afterwards.
   void unwatch(int fd, const PollTarget& target);
   /// An eventfd: every write makes the loop take one more turn. It is never read.
   [[nodiscard]] int wake_descriptor() const { return wake_fd_; }
@@ -81,8 +96,6 @@ class RealReactor final : public Reactor {
   void run_queued();
   void run_due_timers();
   void take_remote();
-  void sleep_for_events();
-  void poll(int timeout_ms);
   void arm_timer();
 
   struct TimerTarget final : PollTarget {

@@ -121,7 +121,8 @@ Task<std::uint64_t> switches_while_asleep() {
 }
 TEST(RealRuntime, AnIdleRuntimeDoesNotTick) {
   UringWorld world;
-  EXPECT_LE(world.run([] { return switches_while_asleep(); }), 4U) << "threads wake although nothing happens";
+  EXPECT_LE(world.run([] { return switches_while_asleep(); }), 8U)
+      << "threads wake although nothing happens (a fold, once, takes a few)";
 }
 
 TEST(RealRuntime, SaysWhichFileBackendWasChosen) {
