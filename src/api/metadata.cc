@@ -1,4 +1,4 @@
-// api/metadata.cc: Metadata (3): brokers, topics, leaders. A topic that may be created on demand is, before the answer.
+// api/metadata.cc: Metadata (3): brokers, topics, leaders. A topic that may be created on demand is, before the answer that it is unknown.
 #include "wire/metadata.h"
 
 #include <deque>
@@ -71,11 +71,10 @@ Task<TopicOut> by_name(Call& call, const wire::MetadataRequest& request, std::st
   }
   if (!model::topic_name_fault(name).empty()) co_return failed(name, {}, ErrorCode::invalid_topic_exception);
   if (!creates) co_return failed(name, {}, ErrorCode::unknown_topic_or_partition);
-  auto created = co_await call.topic_admin.create_automatically(std::string(name));
-  if (created) co_return co_await describe(call, *created, with_operations, names);
-  const ErrorCode error =
-      created.kind() == base::ErrorKind::invalid ? ErrorCode::invalid_topic_exception : ErrorCode::leader_not_available;
-  co_return failed(name, {}, error);
+  const auto created = co_await call.topic_admin.create_automatically(std::string(name));
+  // The asker learns of it when it asks again, as from Kafka: to who only looked, the topic was unknown. It costs one more request.
+  const bool refused = !created && created.kind() == base::ErrorKind::invalid;
+  co_return failed(name, {}, refused ? ErrorCode::invalid_topic_exception : ErrorCode::unknown_topic_or_partition);
 }
 
 Task<TopicOut> by_id(Call& call, const wire::MetadataRequest& request, model::TopicId id, std::deque<std::string>& names) {
