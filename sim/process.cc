@@ -135,7 +135,7 @@ runtime::LatencyHistogram& SimMetrics::histogram(const runtime::MetricDecl& decl
   return cell_of(histograms_, decl, labels);
 }
 
-std::string SimMetrics::render() const {
+std::string SimMetrics::render(Detail /*detail*/) const {
   std::string out;
   for (const auto& [name, cell] : counters_) fmt::format_to(std::back_inserter(out), "{} {}\n", name, cell->value());
   for (const auto& [name, cell] : gauges_) fmt::format_to(std::back_inserter(out), "{} {}\n", name, cell->value());

@@ -97,7 +97,7 @@ class SimMetrics final : public runtime::Metrics {
   runtime::Counter& counter(const runtime::MetricDecl& decl, std::string_view labels) override;
   runtime::Gauge& gauge(const runtime::MetricDecl& decl, std::string_view labels) override;
   runtime::LatencyHistogram& histogram(const runtime::MetricDecl& decl, std::string_view labels) override;
-  [[nodiscard]] std::string render() const override;
+  [[nodiscard]] std::string render(Detail detail) const override;
   /// name, or name{labels} -> value, of all counters.
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const;
 

@@ -7,6 +7,7 @@
 
 #include "api/registry.h"
 #include "app/claim.h"
+#include "base/ensure.h"
 #include "config/broker_config.h"
 #include "keyspace/revision_check.h"
 #include "runtime/submit.h"
@@ -46,6 +47,7 @@ wal::Options wal_options(const config::BrokerConfig& config) {
 Broker::Broker(runtime::Runtime& runtime, config::BrokerConfig config, keyspace::Keyspace& keyspace, store::ObjectStore& store,
                security::Authorizer* authorizer)
     : runtime_(runtime),
+      wal_doors_(runtime),
       config_(std::move(config)),
       keyspace_(keyspace),
       store_(store),
@@ -87,6 +89,14 @@ Task<base::Result<void>> Broker::open_cluster() {
   co_return base::Result<void>();
 }
 
+void Broker::emulate_wal_device() {
+  const runtime::DeviceProfile* profile = runtime::find_device_profile(config_.wal.emulate);
+  ENSURE(profile != nullptr, "the configuration lets the device '{}' pass, of which there is no model", config_.wal.emulate);
+  emulated_files_ = std::make_unique<runtime::EmulatedFiles>(*runtime_.files, *profile);
+  wal_doors_.files = emulated_files_.get();
+  runtime::tell_emulated(runtime_, "wal", profile->name);
+}
+
 Task<base::Result<void>> Broker::recover(const Progress& progress) {
   runtime::Reactor& reactor = runtime::Reactor::current();
   auto before = co_await meta_->load();
@@ -117,7 +127,8 @@ Task<base::Result<void>> Broker::recover(const Progress& progress) {
   own.window_bytes = options.window_bytes;
   own.started_ms = reactor.wall_now_ms();
   session_ = own.id;
-  wal_ = wal::make_file_wal(runtime_, {.cluster = cluster_.id, .session = own.id, .wal = own.wal}, options);
+  if (!config_.wal.emulate.empty()) emulate_wal_device();
+  wal_ = wal::make_file_wal(wal_doors_, {.cluster = cluster_.id, .session = own.id, .wal = own.wal}, options);
   auto recovered = co_await wal_->recover(std::move(registered), [progress](std::uint64_t done, std::uint64_t total) {
     progress("reading the WAL of earlier runs, bytes", done, total);
   });

@@ -19,6 +19,7 @@
 #include "config/broker_config.h"
 #include "groups/coordinator.h"
 #include "keyspace/keyspace.h"
+#include "runtime/emulated_files.h"
 #include "runtime/runtime.h"
 #include "security/authorizer.h"
 #include "server/server.h"
@@ -66,6 +67,7 @@ class Broker {
  private:
   runtime::Task<base::Result<void>> start_parts(Progress progress);
   runtime::Task<base::Result<void>> open_cluster();
+  void emulate_wal_device();
   runtime::Task<base::Result<void>> recover(const Progress& progress);
   runtime::Task<base::Result<void>> serve();
   runtime::Task<base::Result<void>> register_segments(std::uint32_t count);
@@ -79,6 +81,8 @@ class Broker {
   runtime::Task<void> drop_unneeded(model::SessionId session);
 
   runtime::Runtime& runtime_;
+  std::unique_ptr<runtime::EmulatedFiles> emulated_files_;  ///< of the WAL, when asked for
+  runtime::Runtime wal_doors_;                              ///< as runtime_, with those files
   config::BrokerConfig config_;
   keyspace::Keyspace& keyspace_;
   store::ObjectStore& store_;

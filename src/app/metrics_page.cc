@@ -5,6 +5,7 @@
 #include "cache/metrics_decl.h"
 #include "keyspace/metrics_decl.h"
 #include "log/metrics_decl.h"
+#include "runtime/emulated_files.h"
 #include "runtime/metrics.h"
 #include "server/metrics_decl.h"
 #include "store/metrics_decl.h"

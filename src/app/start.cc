@@ -158,9 +158,11 @@ class Process {
     co_return response;
   }
   static Task<admin::HttpResponse> live() { co_return admin::HttpResponse{.status = 200, .body = "live\n"}; }
-  Task<admin::HttpResponse> metrics() {
+  Task<admin::HttpResponse> metrics(bool samples) {
     co_return admin::HttpResponse{
-        .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = doors_.metrics->render()};
+        .status = 200,
+        .content_type = "text/plain; version=0.0.4; charset=utf-8",
+        .body = doors_.metrics->render(samples ? runtime::Metrics::Detail::samples : runtime::Metrics::Detail::few_buckets)};
   }
 
   // topic, partition and offset of the query; names need no decoding: Kafka's topic names hold no character that URLs escape.
@@ -214,7 +216,7 @@ class Process {
   Task<base::Result<void>> serve_admin() {
     admin_ = std::make_unique<admin::HttpServer>(
         doors_, std::map<std::string, admin::Handler>{
-                    {"/metrics", [this](const admin::HttpRequest&) { return metrics(); }},
+                    {"/metrics", [this](const admin::HttpRequest& request) { return metrics(request.query == "samples"); }},
                     {"/v1/storage/where", [this](const admin::HttpRequest& request) { return where(request.query); }},
                     {"/v1/status/live", [](const admin::HttpRequest&) { return live(); }},
                     {"/v1/status/ready", [this](const admin::HttpRequest&) { return ready(); }}});

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include "base/ensure.h"
 
@@ -215,8 +216,17 @@ base::Result<void> add_wal(BrokerConfig& config) {
     } else if (item == "sharing=shared") {
       return fail(ErrorKind::invalid,
                   "weir.wal: sharing=shared needs a fleet, which this version does not run; use sharing=private");
+    } else if (item.starts_with("emulate=")) {
+      config.wal.emulate = item.substr(8);
+      if (std::ranges::find(emulated_devices, config.wal.emulate) == emulated_devices.end()) {
+        const std::string_view near = nearest_name(emulated_devices, config.wal.emulate);
+        return fail(ErrorKind::invalid,
+                    fmt::format("weir.wal: emulate={}: {}there are {}", config.wal.emulate,
+                                near.empty() ? "" : fmt::format("did you mean {}? ", near), fmt::join(emulated_devices, ", ")));
+      }
     } else if (item != "sharing=private") {
-      return fail(ErrorKind::invalid, fmt::format("weir.wal: unknown parameter '{}': size and sharing are known", item));
+      return fail(ErrorKind::invalid,
+                  fmt::format("weir.wal: unknown parameter '{}': size, sharing and emulate are known", item));
     }
   }
   return {};

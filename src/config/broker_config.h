@@ -2,10 +2,12 @@
 // Contract:   pure: from Settings, or an error that names the setting. A topic's settings come from its own values over these.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -30,9 +32,13 @@ struct AdminListener {
   std::uint16_t port = 0;
 };
 
+/// What emulate= of weir.wal may name; runtime/device_model.h has their models.
+inline constexpr std::array<std::string_view, 4> emulated_devices = {"fsx", "gp3", "io2", "nvme"};
+
 struct WalConfig {
   std::string directory;
   std::uint64_t size_bytes = 1ULL << 30U;
+  std::string emulate;              ///< of emulated_devices; empty: the device as it is
   std::uint32_t segment_bytes = 0;  ///< 0: chosen by the WAL from its size. No setting: the simulator recycles small ones often
 };
 

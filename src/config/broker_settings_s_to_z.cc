@@ -479,7 +479,8 @@ constexpr Declaration table[] = {
      .type = Type::string,
      .use = Use::implemented,
      .documentation = "Where objects live: file:///DIR, or s3://BUCKET/PREFIX?region=..&endpoint=..&path.style=true. Unset: "
-                      "store/ under weir.data.dir."},
+                      "store/ under weir.data.dir. A directory may stand for S3: file:///DIR?emulate=s3-standard "
+                      "(docs/emulation.md)."},
     {.name = "weir.upload.age",
      .type = Type::string,
      .default_value = "60s",
@@ -494,7 +495,8 @@ constexpr Declaration table[] = {
     {.name = "weir.wal",
      .type = Type::string,
      .use = Use::implemented,
-     .documentation = "The write-ahead log: file:///DIR?size=1GiB&sharing=private. Unset: wal/ under weir.data.dir, 1 GiB."},
+     .documentation = "The write-ahead log: file:///DIR?size=1GiB&sharing=private. Unset: wal/ under weir.data.dir, 1 GiB. To "
+                      "measure as on another device: &emulate=fsx, gp3, io2 or nvme (docs/emulation.md)."},
     {.name = "weir.wal.io",
      .type = Type::string,
      .default_value = "auto",

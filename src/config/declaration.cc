@@ -84,17 +84,23 @@ const Declaration* find_broker_setting(std::string_view name) { return find_sett
 const Declaration* find_topic_setting(std::string_view name) { return find_setting(topic_declarations(), name); }
 const Declaration* find_dynamic_only_setting(std::string_view name) { return find_setting(dynamic_only_declarations(), name); }
 
-std::string_view nearest_name(std::span<const Declaration> declarations, std::string_view name) {
+std::string_view nearest_name(std::span<const std::string_view> names, std::string_view name) {
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
-  for (const Declaration& declaration : declarations) {
-    const std::size_t distance = edit_distance(name, declaration.name);
+  for (const std::string_view candidate : names) {
+    const std::size_t distance = edit_distance(name, candidate);
     if (distance < best_distance) {
       best_distance = distance;
-      best = declaration.name;
+      best = candidate;
     }
   }
   return best;
+}
+std::string_view nearest_name(std::span<const Declaration> declarations, std::string_view name) {
+  std::vector<std::string_view> names;
+  names.reserve(declarations.size());
+  for (const Declaration& declaration : declarations) names.push_back(declaration.name);
+  return nearest_name(names, name);
 }
 
 base::Result<void> check_value(const Declaration& declaration, std::string_view value) {

@@ -61,6 +61,7 @@ struct Declaration {
 [[nodiscard]] const Declaration* find_setting(std::span<const Declaration> declarations, std::string_view name);
 /// The declared name nearest to `name` by edit distance; empty when nothing is near.
 [[nodiscard]] std::string_view nearest_name(std::span<const Declaration> declarations, std::string_view name);
+[[nodiscard]] std::string_view nearest_name(std::span<const std::string_view> names, std::string_view name);
 
 /// Checks a value's form, bounds and allowed values; the error says what would be right.
 [[nodiscard]] base::Result<void> check_value(const Declaration& declaration, std::string_view value);

@@ -126,6 +126,8 @@ TEST(BrokerConfig, ListenersAreCheckedAgainstEachOtherAndAgainstTheWorld) {
   EXPECT_NE(error_of({{"advertised.listeners", "PLAINTEXT://0.0.0.0:1", "x"}}).find("cannot connect"), std::string::npos);
   EXPECT_NE(error_of({{"weir.wal", "file:///w?size=1MiB", "x"}}).find("64MiB"), std::string::npos);
   EXPECT_NE(error_of({{"weir.wal", "file:///w?siz=1GiB", "x"}}).find("unknown parameter"), std::string::npos);
+  EXPECT_NE(error_of({{"weir.wal", "file:///w?emulate=gp4", "x"}}).find("did you mean gp3?"), std::string::npos);
+  EXPECT_NE(error_of({{"weir.wal", "file:///w?emulate=", "x"}}).find("there are fsx, gp3, io2, nvme"), std::string::npos);
 }
 
 TEST(BrokerConfig, ConnectionsOfSingleAddressesAreRead) {

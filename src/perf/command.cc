@@ -156,6 +156,7 @@ class Session {
     const RunResult& result = report_.runs.back();
     if (watched && !before.empty() && !after.empty()) {
       report_.has_costs = true;
+      report_.times = broker_times(before, after);
       report_.costs = costs(before, after, static_cast<double>(result.measured().delivered_bytes), prices_);
     }
     return result;
@@ -261,6 +262,7 @@ class Session {
                       c.cpu_seconds < 0 ? "" : fmt::format(", {:.2f} broker CPU-s", c.cpu_seconds / c.gigabytes_in),
                       c.dollars < 0 ? "" : fmt::format(", {:.5f} dollars", c.dollars / c.gigabytes_in)));
     }
+    if (report_.has_costs) say_broker(report_.times);
     std::uint64_t lost = 0;
     std::uint64_t duplicated = 0;
     std::uint64_t reordered = 0;
@@ -274,6 +276,21 @@ class Session {
     }
     say(fmt::format("records lost {}, duplicated {}, reordered {}, failed {}", lost, duplicated, reordered, failed));
     good_ = lost == 0 && failed == 0 && std::ranges::all_of(report_.runs, [](const RunResult& r) { return r.error.empty(); });
+  }
+
+  void say_broker(const BrokerTimes& times) {
+    for (const std::string& part : times.emulated)
+      say(fmt::format("EMULATED: {}; these figures are a model's, not that device's (docs/emulation.md)", part));
+    const auto ms = [](const std::optional<double>& us) { return us ? fmt::format("{:.3f}", *us / 1e3) : "-"; };
+    const auto list = [&](std::string_view what, const std::vector<StageTime>& stages) {
+      std::string line;
+      for (const StageTime& s : stages)
+        line += fmt::format("{}{} {:.3f} / {} / {}", line.empty() ? "" : ", ", s.name, s.mean_us / 1e3, ms(s.p99_us),
+                            ms(s.p999_us));
+      if (!line.empty()) say(fmt::format("in the broker, {} (mean / p99 / p99.9 ms): {}", what, line));
+    };
+    list("produce", times.produce);
+    list("reads", times.fetch);
   }
 
   void say_catchup(const RunResult& result, const PhaseResult& catchup) {

@@ -62,6 +62,10 @@ for(const p of R.phases.filter(p=>p.name!="warmup")){
 add('<div class=dim>A percentile is shown only where at least 100 samples lie beyond it.</div>');
 add(`<h2>Records</h2>`+table(["sent","acknowledged","failed","read","lost","duplicated","reordered"],[[R.sent,R.delivered,R.failed,R.consumed,R.lost,R.duplicated,R.reordered].map(v=>v.toLocaleString("en"))]));
 if(D.costs){const c=D.costs,n=v=>v==null?"–":+v.toPrecision(3)+"";add("<h2>Per GB that was acknowledged</h2>"+table(["store calls","PUT","GET","WAL writes","broker CPU-s","dollars"],[[n(c.calls_per_gb),n(c.put_calls_per_gb),n(c.get_calls_per_gb),n(c.wal_writes_per_gb),n(c.broker_cpu_seconds_per_gb),n(c.dollars_per_gb)]]))}
+if(D.broker){const rows=l=>l.map(s=>[s.name,ms(s.mean_us),ms(s.p50_us),ms(s.p99_us),ms(s.p999_us),s.count.toLocaleString("en")]),head=["","mean ms","p50","p99","p99.9","samples"];
+  if(D.broker.emulated.length)add("<h2>Emulated: "+esc(D.broker.emulated.join(", "))+"</h2><div class=dim>These figures are a model's, not that device's.</div>");
+  if(D.broker.produce_stages.length)add("<h2>In the broker: stages of a produce</h2>"+table(head,rows(D.broker.produce_stages)));
+  if(D.broker.reads.length)add("<h2>In the broker: reads by where they came from</h2>"+table(head,rows(D.broker.reads)))}
 if(D.runs.length>1){
   const m=r=>r.phases.find(p=>p.name=="measure"),got=r=>{const p=m(r);return p.delivered_bytes/1e6/(p.end_seconds-p.begin_seconds)},ok=D.runs.filter(r=>m(r)).sort((a,b)=>got(a)-got(b));
   plot("Latency against throughput","each point is one rate; the knee is where latency leaves the flat part",[["p50","a","p50_us"],["p99","b","p99_us"],["max","c","max_us"]].map(([n,c,k])=>({name:"produce "+n,color:c,points:ok.map(r=>[got(r),m(r).produce_from_intended[k]==null?null:m(r).produce_from_intended[k]/1e3])})),{x:"MB/s acknowledged",y:"ms",logy:true});

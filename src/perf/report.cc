@@ -88,10 +88,25 @@ std::string costs_json(const Costs& c) {
       per_gb(c.dollars));
 }
 
+std::string stages_json(const std::vector<StageTime>& stages) {
+  const auto us = [](const std::optional<double>& value) { return value ? fmt::format("{:.1f}", *value) : "null"; };
+  std::string out;
+  for (const StageTime& s : stages)
+    out +=
+        fmt::format(R"({}{{"name":{},"count":{},"mean_us":{:.2f},"p50_us":{},"p99_us":{},"p999_us":{}}})",
+                    out.empty() ? "" : ",", json_quoted(s.name), s.count, s.mean_us, us(s.p50_us), us(s.p99_us), us(s.p999_us));
+  return "[" + out + "]";
+}
+
 std::string strings_json(const std::vector<std::string>& texts) {
   std::string out;
   for (const std::string& text : texts) out += (out.empty() ? "" : ",") + json_quoted(text);
   return "[" + out + "]";
+}
+
+std::string broker_json(const BrokerTimes& times) {
+  return fmt::format(R"({{"emulated":{},"produce_stages":{},"reads":{}}})", strings_json(times.emulated),
+                     stages_json(times.produce), stages_json(times.fetch));
 }
 
 }  // namespace
@@ -116,10 +131,11 @@ std::string to_json(const Report& report) {
   for (const RunResult& run : report.runs) runs += (runs.empty() ? "" : ",") + run_json(run);
   return fmt::format(
       R"({{"kind":"weir perf","format":1,"version":{},"title":{},"command":{},"started_at":{},"machine":{},"options":{},)"
-      R"("record_bytes_mean":{:.1f},"verdict":{},"main_run":{},"costs":{},"runs":[{}]}})",
+      R"("record_bytes_mean":{:.1f},"verdict":{},"main_run":{},"costs":{},"broker":{},"runs":[{}]}})",
       json_quoted(report.version), json_quoted(report.title), strings_json(report.command), json_quoted(report.started_at),
       json_quoted(report.machine), options_json(report.options), report.record_bytes_mean, strings_json(report.verdict),
-      report.main_run, report.has_costs ? costs_json(report.costs) : "null", runs);
+      report.main_run, report.has_costs ? costs_json(report.costs) : "null",
+      report.has_costs ? broker_json(report.times) : "null", runs);
 }
 
 }  // namespace weir::perf

@@ -9,6 +9,7 @@
 
 #include "perf/engine.h"
 #include "perf/scrape.h"
+#include "perf/stages.h"
 
 namespace weir::perf {
 
@@ -25,6 +26,7 @@ struct Report {
   std::size_t main_run = 0;          ///< the one that the verdict is about
   bool has_costs = false;
   Costs costs;
+  BrokerTimes times;  ///< with has_costs
 };
 
 [[nodiscard]] std::string to_json(const Report& report);

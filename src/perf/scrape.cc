@@ -114,7 +114,7 @@ Counters parse_metrics(std::string_view text) {
 base::Result<Counters> scrape(const std::vector<std::string>& addresses, const LocalBrokers& local) {
   Counters sum;
   for (const std::string& address : addresses) {
-    auto text = http_get(address, "/metrics");
+    auto text = http_get(address, "/metrics?samples");
     if (!text) return std::unexpected(text.error());
     for (const auto& [name, value] : parse_metrics(*text)) sum[name] += value;
   }

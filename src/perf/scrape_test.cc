@@ -1,8 +1,11 @@
 #include "perf/scrape.h"
 
+#include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
+
+#include "perf/stages.h"
 
 namespace weir::perf {
 namespace {
@@ -37,6 +40,7 @@ TEST(Scrape, ParsesAndPrices) {
 
 TEST(Scrape, ControlGroupsOfBothVersions) {
   const std::string directory = testing::TempDir();
+  std::filesystem::remove(directory + "/cpu.stat");  // of an earlier run
   std::ofstream(directory + "/cpuacct.usage") << "2500000000\n";
   const auto old = scrape({}, {.pids = {}, .cgroups = {directory}});
   ASSERT_TRUE(old) << old.error().text;
@@ -46,6 +50,32 @@ TEST(Scrape, ControlGroupsOfBothVersions) {
   ASSERT_TRUE(now) << now.error().text;
   EXPECT_DOUBLE_EQ(costs(*old, *now, 1e9, {}).cpu_seconds, 1.75);
   EXPECT_FALSE(scrape({}, {.pids = {}, .cgroups = {directory + "/missing"}}));
+}
+
+TEST(Scrape, StagesAreWhatHappenedBetweenTheLooks) {
+  const std::string device = "weir_produce_stage_seconds";
+  const Counters before = parse_metrics(device + "_sum{stage=\"device\"} 5\n" + device + "_count{stage=\"device\"} 1000\n" +
+                                        device + "_samples{stage=\"device\",up_to=\"0.500000000\"} 1000\n");
+  const Counters after =
+      parse_metrics(device + "_sum{stage=\"device\"} 35\n" + device + "_count{stage=\"device\"} 21000\n" + device +
+                    "_samples{stage=\"device\",up_to=\"0.001000000\"} 19700\n" + device +
+                    "_samples{stage=\"device\",up_to=\"0.500000000\"} 1300\n"
+                    "weir_log_read_seconds_count{from=\"store\"} 3\nweir_log_read_seconds_sum{from=\"store\"} 0.3\n"
+                    "weir_emulated{what=\"wal\",profile=\"fsx\"} 1\n");
+  const BrokerTimes times = broker_times(before, after);
+  ASSERT_EQ(times.produce.size(), 1U);
+  EXPECT_EQ(times.produce[0].name, "device");
+  EXPECT_EQ(times.produce[0].count, 20000U);
+  EXPECT_DOUBLE_EQ(times.produce[0].mean_us, 1500);
+  EXPECT_DOUBLE_EQ(*times.produce[0].p50_us, 1000);
+  EXPECT_DOUBLE_EQ(*times.produce[0].p99_us, 500000) << "300 of 20000 were slow";
+  EXPECT_FALSE(times.produce[0].p999_us) << "20 samples beyond it tell nothing";
+  ASSERT_EQ(times.fetch.size(), 1U);
+  EXPECT_EQ(times.fetch[0].name, "store");
+  EXPECT_NEAR(times.fetch[0].mean_us, 1e5, 1e-6);
+  EXPECT_FALSE(times.fetch[0].p50_us);
+  EXPECT_EQ(times.emulated, std::vector<std::string>{"wal=fsx"});
+  EXPECT_TRUE(broker_times(after, after).produce.empty());
 }
 
 }  // namespace

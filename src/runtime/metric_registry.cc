@@ -57,6 +57,15 @@ void render_histogram(std::string& out, const std::string& name, const std::stri
   fmt::format_to(to, "{}_count{} {}\n", name, in_braces(labels), below);
 }
 
+void render_samples(std::string& out, const std::string& name, const std::string& labels, const LatencyHistogram& histogram) {
+  for (std::size_t i = 0; i < LatencyHistogram::bucket_count; ++i) {
+    const std::uint64_t count = histogram.bucket(i);
+    if (count == 0) continue;
+    fmt::format_to(std::back_inserter(out), "{}_samples{{{}{}up_to=\"{:.9f}\"}} {}\n", name, labels, labels.empty() ? "" : ",",
+                   LatencyHistogram::upper_bound_seconds(i), count);
+  }
+}
+
 std::vector<const MetricDecl*>& declared() {
   static std::vector<const MetricDecl*> table;
   return table;
@@ -117,7 +126,7 @@ LatencyHistogram& MetricRegistry::histogram(const MetricDecl& decl, std::string_
   return *at.histogram;
 }
 
-std::string MetricRegistry::render() const {
+std::string MetricRegistry::render(Detail detail) const {
   const std::lock_guard lock(mutex_);
   std::string out;
   auto to = std::back_inserter(out);
@@ -127,6 +136,7 @@ std::string MetricRegistry::render() const {
       if (at.counter) fmt::format_to(to, "{}{} {}\n", name, in_braces(labels), at.counter->value());
       if (at.gauge) fmt::format_to(to, "{}{} {}\n", name, in_braces(labels), at.gauge->value());
       if (at.histogram) render_histogram(out, name, labels, *at.histogram);
+      if (at.histogram && detail == Detail::samples) render_samples(out, name, labels, *at.histogram);
     }
   }
   return out;

@@ -24,7 +24,8 @@ class MetricRegistry final : public Metrics {
   Counter& counter(const MetricDecl& decl, std::string_view labels) override;
   Gauge& gauge(const MetricDecl& decl, std::string_view labels) override;
   LatencyHistogram& histogram(const MetricDecl& decl, std::string_view labels) override;
-  [[nodiscard]] std::string render() const override;
+  using Metrics::render;
+  [[nodiscard]] std::string render(Detail detail) const override;
   [[nodiscard]] std::size_t series_count() const;
   /// Names with a cell that no DeclaredMetrics lists; a test holds this to be empty.
   [[nodiscard]] std::vector<std::string> undeclared_names() const;

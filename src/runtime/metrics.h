@@ -80,7 +80,13 @@ class Metrics {
   virtual Gauge& gauge(const MetricDecl& decl, std::string_view labels = {}) = 0;
   virtual LatencyHistogram& histogram(const MetricDecl& decl, std::string_view labels = {}) = 0;
   /// Prometheus text exposition format 0.0.4.
-  [[nodiscard]] virtual std::string render() const = 0;
+  [[nodiscard]] std::string render() const { return render(Detail::few_buckets); }
+  enum class Detail : std::uint8_t {
+    few_buckets,  ///< of histograms: what a scrape every few seconds should cost
+    samples,  ///< also NAME_samples{..,up_to="seconds"}: how many samples each bucket that has any holds (not cumulative, so
+              ///< that sums over brokers and differences of two looks are right)
+  };
+  [[nodiscard]] virtual std::string render(Detail detail) const = 0;
 };
 
 }  // namespace weir::runtime

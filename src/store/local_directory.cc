@@ -8,6 +8,7 @@
 
 #include "base/ensure.h"
 #include "runtime/durable_directories.h"
+#include "runtime/emulated_files.h"
 #include "runtime/submit.h"
 #include "store/calls.h"
 #include "store/keys.h"
@@ -52,8 +53,9 @@ struct Walk {
 
 class LocalDirectory final : public ObjectStore {
  public:
-  LocalDirectory(std::string root, const runtime::Runtime& doors)
+  LocalDirectory(std::string root, const runtime::Runtime& doors, const StoreProfile* emulate)
       : root_(std::move(root)),
+        emulate_(emulate),
         files_(*doors.files),
         home_(runtime::Reactor::current()),
         log_(doors.log),
@@ -92,7 +94,13 @@ class LocalDirectory final : public ObjectStore {
   Task<Result<ListPage>> list_inner(std::string prefix, std::string start_after);
   Task<Result<void>> walk(std::string path, std::string base, Walk* state);
 
+  /// Of an emulated store: until a call that began at `begin` may end.
+  Task<void> ends(Op op, base::MonoTime begin, std::uint64_t size_bytes) {
+    return withhold(*emulate_, op == Op::put, begin, size_bytes);
+  }
+
   std::string root_;
+  const StoreProfile* emulate_;
   runtime::FileSystem& files_;
   runtime::Reactor& home_;
   runtime::Logger* log_;
@@ -304,6 +312,7 @@ Task<Result<void>> LocalDirectory::put(std::string key, bytes::BufferList body, 
   const base::MonoTime begin = runtime::Reactor::current().now();
   const std::uint64_t size = bytes::total_size(body);
   auto result = co_await put_inner(std::move(key), std::move(body), options);
+  if (emulate_ != nullptr) co_await ends(Op::put, begin, size);
   metrics_.record(Op::put, begin, result, size);
   co_return result;
 }
@@ -314,6 +323,7 @@ Task<Result<bytes::Buffer>> LocalDirectory::get(std::string key, std::uint64_t o
   if (past(options.deadline)) co_return too_late("get");
   const base::MonoTime begin = runtime::Reactor::current().now();
   auto result = co_await get_inner(std::move(key), offset_bytes, size_bytes);
+  if (emulate_ != nullptr) co_await ends(Op::get, begin, result ? result->size() : 0);
   metrics_.record(Op::get, begin, result, result ? result->size() : 0);
   co_return result;
 }
@@ -323,6 +333,7 @@ Task<Result<ObjectInfo>> LocalDirectory::head(std::string key, GetOptions option
   if (past(options.deadline)) co_return too_late("head");
   const base::MonoTime begin = runtime::Reactor::current().now();
   auto result = co_await head_inner(std::move(key));
+  if (emulate_ != nullptr) co_await ends(Op::head, begin, 0);
   metrics_.record(Op::head, begin, result, 0);
   co_return result;
 }
@@ -332,6 +343,7 @@ Task<Result<void>> LocalDirectory::remove(std::vector<std::string> keys, GetOpti
   if (past(options.deadline)) co_return too_late("removal");
   const base::MonoTime begin = runtime::Reactor::current().now();
   auto result = co_await remove_inner(std::move(keys));
+  if (emulate_ != nullptr) co_await ends(Op::remove, begin, 0);
   metrics_.record(Op::remove, begin, result, 0);
   co_return result;
 }
@@ -340,6 +352,7 @@ Task<Result<ListPage>> LocalDirectory::list(std::string prefix, std::string star
   if (past(options.deadline)) co_return too_late("list");
   const base::MonoTime begin = runtime::Reactor::current().now();
   auto result = co_await list_inner(std::move(prefix), std::move(start_after));
+  if (emulate_ != nullptr) co_await ends(Op::list, begin, 0);
   metrics_.record(Op::list, begin, result, 0);
   co_return result;
 }
@@ -355,11 +368,13 @@ Task<void> LocalDirectory::stop() {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<ObjectStore>>> open_local_directory(std::string root, const runtime::Runtime& doors) {
+Task<Result<std::unique_ptr<ObjectStore>>> open_local_directory(std::string root, const runtime::Runtime& doors,
+                                                                const StoreProfile* emulate) {
   if (root.empty()) co_return base::fail(ErrorKind::invalid, "the object store's directory is empty");
   while (root.size() > 1 && root.back() == '/') root.pop_back();
   const std::string name = root;
-  auto store = std::make_unique<LocalDirectory>(std::move(root), doors);
+  if (emulate != nullptr) runtime::tell_emulated(doors, "store", emulate->name);
+  auto store = std::make_unique<LocalDirectory>(std::move(root), doors, emulate);
   auto started = co_await store->start();
   if (!started) co_return base::with_context(fmt::format("object store directory '{}'", name), started.error());
   co_return std::unique_ptr<ObjectStore>(std::move(store));

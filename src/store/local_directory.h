@@ -19,11 +19,14 @@
 #include <string>
 
 #include "runtime/runtime.h"
+#include "store/emulation.h"
 #include "store/store.h"
 
 namespace weir::store {
 
-/// The doors are borrowed and outlive the store. Called on any shard; stop() runs on that same shard.
-runtime::Task<base::Result<std::unique_ptr<ObjectStore>>> open_local_directory(std::string root, const runtime::Runtime& doors);
+/// The doors are borrowed and outlive the store. Called on any shard; stop() runs on that same shard. `emulate`: its calls take as
+/// long as that store's would; nullptr: as long as they take.
+runtime::Task<base::Result<std::unique_ptr<ObjectStore>>> open_local_directory(std::string root, const runtime::Runtime& doors,
+                                                                               const StoreProfile* emulate = nullptr);
 
 }  // namespace weir::store

@@ -64,7 +64,8 @@ Task<Result<std::unique_ptr<ObjectStore>>> open_store(std::string url, std::map<
                                                       const runtime::Runtime& doors) {
   StoreUrl parsed;
   WEIR_CO_TRY_ASSIGN(parsed, parse_store_url(url));
-  if (const auto* file = std::get_if<FileStoreUrl>(&parsed)) co_return co_await open_local_directory(file->directory, doors);
+  if (const auto* file = std::get_if<FileStoreUrl>(&parsed))
+    co_return co_await open_local_directory(file->directory, doors, file->emulate);
   const auto& s3_url = std::get<S3StoreUrl>(parsed);
   S3Options options;
   WEIR_CO_TRY_ASSIGN(options, s3_options(s3_url, environment));

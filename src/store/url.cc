@@ -194,9 +194,24 @@ Result<StoreUrl> file_url(const Url& url) {
     return bad(
         fmt::format("file://{}{} names a host: write three slashes, file:///{}{}", url.host, url.path, url.host, url.path));
   if (url.path.empty()) return bad("the store's URL names no directory: write file:///DIR");
-  if (!url.query.empty()) return bad(fmt::format("unknown parameter '{}': a file: store has none", url.query.front().first));
   if (url.path.find('\0') != std::string::npos) return bad("the store's directory has a NUL in its name");
-  return StoreUrl(FileStoreUrl{.directory = url.path});
+  FileStoreUrl out{.directory = url.path};
+  for (const auto& [name, value] : url.query) {
+    if (name != "emulate") {
+      const bool near = nearest_name(name, {"emulate"}).has_value();
+      return bad(fmt::format("unknown parameter '{}' in the store's URL: {}", name,
+                             near ? "did you mean 'emulate'?" : "a directory has only emulate"));
+    }
+    out.emulate = find_store_profile(value);
+    if (out.emulate != nullptr) continue;
+    std::vector<std::string_view> names;
+    for (const StoreProfile& profile : store_profiles()) names.push_back(profile.name);
+    const auto nearest = nearest_name(value, names);
+    return bad(fmt::format(
+        "emulate={} in the store's URL: {}", value,
+        nearest ? fmt::format("did you mean '{}'?", *nearest) : fmt::format("there are {}", fmt::join(names, ", "))));
+  }
+  return StoreUrl(std::move(out));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/emulation.h"
 
 namespace weir::store {
 
@@ -32,6 +33,7 @@ base::Result<Url> parse_url(std::string_view text);
 
 struct FileStoreUrl {
   std::string directory;
+  const StoreProfile* emulate = nullptr;  ///< nullptr: as fast as it is
 };
 
 struct S3StoreUrl {

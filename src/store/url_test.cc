@@ -80,7 +80,7 @@ TEST(StoreUrl, errors_say_what_to_write) {
       {"s3://bucket/%zz", "%25"},
       {"file://", "names no directory"},
       {"file://var/lib", "three slashes"},
-      {"file:///x?region=a", "a file: store has none"},
+      {"file:///x?region=a", "a directory has only emulate"},
       {"/var/lib/weir", "not a URL"},
       {"", "not a URL"},
       {"gs://bucket/x", "file:///DIR or s3://BUCKET/PREFIX"},

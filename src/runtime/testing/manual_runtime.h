@@ -124,7 +124,7 @@ class ManualMetrics final : public Metrics {
   LatencyHistogram& histogram(const MetricDecl& decl, std::string_view labels) override {
     return histograms_[key(decl, labels)];
   }
-  [[nodiscard]] std::string render() const override { return {}; }
+  [[nodiscard]] std::string render(Detail) const override { return {}; }
 
  private:
   static std::string key(const MetricDecl& decl, std::string_view labels) { return fmt::format("{}{{{}}}", decl.name, labels); }
