@@ -47,6 +47,7 @@ namespace weir::sim {
   X(power_read_taken_back, "power.data_already_read_taken_back")          \
   X(power_after_restart, "power.soon_after_volatile_write_was_recovered") \
   X(process_kill, "process.kill")                                         \
+  X(crash_after_void, "process.crash_soon_after_a_void")                  \
   X(process_pause, "process.pause")                                       \
   X(shard_stall, "process.one_shard_stalls")                              \
   X(clock_jump, "process.wall_clock_jumps")                               \

@@ -22,7 +22,7 @@ Nemesis::Nemesis(Cluster& cluster, Workload& workload, const Plan& plan)
 
 void Nemesis::start() {
   active_ = true;
-  if (plan_.weights[static_cast<std::size_t>(Action::crash_at_io)] > 0 && rng_.percent(50)) {
+  if (plan_.weights[static_cast<std::size_t>(Action::crash_at_io)] > 0 && rng_.percent(80)) {
     // Deletions in the store are few: one of the first is met.
     world_.arm_crash(CrashPoint::store_remove_applied, rng_.between(1, 3),
                      [this](Incarnation&, CrashPoint) { crash(rng_.percent(50)); });
@@ -124,7 +124,7 @@ void Nemesis::disk_errors() {
   // gets new ones by a restart only (docs/acceptance.md), so small ones are spared.
   const bool large = plan_.wal_bytes / plan_.wal_segment_bytes >= segments_for_many_failures;
   if (large && rng_.percent(30)) profile.write_eio_ppm = 900'000;
-  if (rng_.percent(40)) profile.sync_eio_ppm = chances[rng_.below(std::size(chances))];
+  if (rng_.percent(70)) profile.sync_eio_ppm = chances[rng_.below(std::size(chances))];
   if (rng_.percent(40)) profile.read_eio_ppm = chances[rng_.below(std::size(chances))];
   if (rng_.percent(40)) profile.metadata_eio_ppm = chances[rng_.below(std::size(chances))];
   if (rng_.percent(30)) profile.write_enospc_ppm = chances[rng_.below(std::size(chances))];
@@ -134,13 +134,26 @@ void Nemesis::disk_errors() {
   });
 }
 
+// Copies of records that were just declared void, and answered as not appended, are on the disk: nobody may find them again.
+void Nemesis::heard(std::string_view line) {
+  if (line.find("gives up what is not confirmed") == std::string_view::npos || !active_ || !rng_.percent(50)) return;
+  const bool power = rng_.percent(30);
+  for_a_while(rng_.between(milliseconds(1), milliseconds(150)),
+              [this, power, process = cluster_.broker_process.current()->id()] {
+                if (!active_ || !cluster_.broker_process.running() || cluster_.broker_process.current()->id() != process)
+                  return;
+                world_.fire(Fault::crash_after_void);
+                crash(power);
+              });
+}
+
 void Nemesis::store_lies() {
   StoreProfile& profile = cluster_.bucket.profile();
   if (rng_.percent(50)) profile.lose_request_ppm = 100'000;
   if (rng_.percent(50)) profile.lose_reply_ppm = 200'000;
   if (rng_.percent(50)) profile.apply_late_ppm = 200'000;
   if (rng_.percent(30)) profile.damaged_read_ppm = 50'000;
-  if (rng_.percent(50)) profile.partial_remove_ppm = 500'000;  // until all heals: deletions are few
+  profile.partial_remove_ppm = 500'000;  // until all heals: deletions are few
   profile.late_max = plan_.rest_long ? late_put_max : minutes(8);
   for_a_while(rng_.between(seconds(5), seconds(60)), [&profile] {
     profile.lose_request_ppm = profile.lose_reply_ppm = profile.apply_late_ppm = profile.damaged_read_ppm = 0;

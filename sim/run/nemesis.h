@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "sim/run/cluster.h"
@@ -17,6 +18,8 @@ class Nemesis {
   void start();
   /// No new faults; every lasting one ends now.
   void stop();
+  /// A line that the broker logs.
+  void heard(std::string_view line);
 
  private:
   void next();

@@ -35,7 +35,7 @@ Plan Plan::draw(std::uint64_t seed) {
   if (plan.transactional_producers > 0) plan.committed_consumers = rng.between(1, plan.consumers);
   plan.group_members = rng.between(0, 6);
   // Counted by each process anew: a long one ends only where nothing crashes for that long.
-  plan.garbage_delay_ms = static_cast<std::int64_t>(rng.between(30'000, 90'000));
+  plan.garbage_delay_ms = static_cast<std::int64_t>(rng.between(20'000, 60'000));
   return plan;
 }
 

@@ -383,6 +383,7 @@ void Scenario::judge() {
 
 void Scenario::watch_log() {
   cluster_.broker_process.on_log([this](std::string_view line) {
+    nemesis_.heard(line);
     Workload::Sealed& sealed = workload_.sealed;
     if (sealed.process == 0) return;
     if (sealed.process != cluster_.broker_process.current()->id()) {
