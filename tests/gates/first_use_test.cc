@@ -27,9 +27,7 @@ TEST(FirstUse, AllWhoAskWhileTheCoordinatorIsMadeGetIt) {
   join.protocol_type = "consumer";
   join.protocols.push_back({.name = "range", .metadata = {}, .unknown_tags = {}});
   for (Client& client : clients) client.send_request(join, 3);
-  for (Client& client : clients) {
-    EXPECT_EQ(client.read_answer<wire::JoinGroupResponse>(3)->error_code, ErrorCode::none);
-  }
+  for (Client& client : clients) { EXPECT_EQ(client.read_answer<wire::JoinGroupResponse>(3)->error_code, ErrorCode::none); }
 }
 
 }  // namespace
