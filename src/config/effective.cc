@@ -114,6 +114,9 @@ Described describe_own(const Declaration& declaration, Source layer, const Value
   if (!declaration.broker_name.empty()) {
     described.synonyms = broker_synonyms(declaration.broker_name, broker);
     if (auto value = broker_value(declaration.broker_name, broker)) described.value = std::move(value);
+  } else if (layer == Source::group && described.value) {
+    // Kafka names the default of a group's setting that no broker's stands behind; of a topic's it does not.
+    described.synonyms.push_back({.name = declaration.name, .value = *described.value, .source = Source::default_value});
   }
   if (const auto at = own.find(std::string(declaration.name)); at != own.end()) {
     described.value = at->second;

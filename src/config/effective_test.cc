@@ -59,6 +59,10 @@ TEST(Describe, AGroupsValueComesBeforeTheBrokers) {
   const Declaration& timeout = *find_setting(group_declarations(), "consumer.session.timeout.ms");
   EXPECT_EQ(text_of(describe_own(timeout, Source::group, {{"consumer.session.timeout.ms", "50000"}}, broker)),
             "50000 from 8: consumer.session.timeout.ms=50000(8) group.consumer.session.timeout.ms=45000(5)");
+  const Declaration& reset = *find_setting(group_declarations(), "share.auto.offset.reset");
+  EXPECT_EQ(text_of(describe_own(reset, Source::group, {{"share.auto.offset.reset", "earliest"}}, broker)),
+            "earliest from 8: share.auto.offset.reset=earliest(8) share.auto.offset.reset=latest(5)");
+  EXPECT_EQ(text_of(describe_own(reset, Source::group, {}, broker)), "latest from 5: share.auto.offset.reset=latest(5)");
 }
 
 TEST(WithDynamic, OnlyDynamicNamesWithGoodValuesTakeEffect) {
