@@ -3,8 +3,9 @@
 //             transactions among what it got were aborted, and where their markers stand. Each is checked by its effect.
 // Contract:   the writer reports a transaction's begin, its batches before their first send, its decision before the first
 //             marker is sent, and the first sending of each marker. Checked at each answer: the last stable offset is not above a
-//             batch whose marker was never sent, unless the log starts behind that batch by then, and never goes back; what a consumer would show is committed; what it would hide
-//             is not; markers say what was decided. Checked at the end: every committed batch was shown, once.
+//             batch whose marker was never sent, unless the log starts behind that batch by then, and never goes back; what a
+//             consumer would show is committed; what it would hide is not; markers say what was decided. Checked at the end:
+//             every committed batch was shown, once.
 // Tests:      sim/transactions_test.cc (each violation is shown to be found)
 #pragma once
 

@@ -33,6 +33,7 @@ def cells():
     yield Cell("64k-26-tlsstore", "65000", "26MB", 10, ("weir-tls-store",), why="64 KB at 26 MB/s, TLS to the store", **full)
     yield Cell("64k-26-pwritev2", "65000", "26MB", 10, ("weir-pwritev2",), why="64 KB at 26 MB/s, pwritev2 in place of io_uring", **full)
     yield Cell("64k-26-tls", "65000", "26MB", 10, ("weir-tls", "kafka-tls"), why="64 KB at 26 MB/s, clients over TLS", **full)
+    yield Cell("64k-fsx", "65000", "four", 15, ("weir-fsx",), groups=4, why="the fsx-4to1 shape, WAL on the emulated FSx", **full)
     for size, label, batches in (("100", "100b", small_batches), ("1000", "1k", small_batches), ("65000", "64k", no_linger)):
         for groups in (1, 4):
             yield Cell(f"{label}-max-1to{groups}", size, "max", 6, groups=groups, producer=batches, why=f"{label}, 1:{groups}, as fast as it goes", **full)
@@ -45,17 +46,20 @@ def cells():
 class Row:
     what: str
     cell: str
-    figure: str  # a key of figures.figures()
+    figure: str  # a key of figures.known
     system: str = "weir"
     other: str = "kafka"
     at_most: float | None = None  # the figure itself
     ratio_at_most: float | None = None  # figure / the other's
+    ratio_at_least: float | None = None
     aim: bool = False  # an aim, not a target
 
     def target(self):
         parts = [] if self.at_most is None else [f"<= {self.at_most:g}"]
         if self.ratio_at_most is not None:
             parts.append(f"<= {self.ratio_at_most:.3g}x {self.other}")
+        if self.ratio_at_least is not None:
+            parts.append(f">= {self.ratio_at_least:.3g}x {self.other}")
         return (" and ".join(parts) or "-") + (" (aim)" if self.aim else "")
 
 
@@ -77,6 +81,12 @@ rows = (
     Row("produce p99, ms, 64 KB at 26 MB/s; Kafka does not sync", "64k-26", "p99", ratio_at_most=1, aim=True),
     Row("produce p99.9, ms, the same", "64k-26", "p999", ratio_at_most=0.5, aim=True),
     Row("broker CPU-s per GB in, 64 KB at 26 MB/s, TLS to the store", "64k-26-tlsstore", "cpu", system="weir-tls-store", at_most=1.7, aim=True),
-    Row("maximum rate, MB/s, 100 B in 64 KB batches", "100b-max-1to1", "mb_per_s"),
+    Row("added to the device by the broker, produce p99, ms, 64 KB at half of the maximum", "64k-1to1-50%", "added_p99", at_most=1, aim=True),
+    Row("the same, p99.9", "64k-1to1-50%", "added_p999", at_most=3, aim=True),
+    Row("EMULATED FSx, 1:4: produce mean, ms", "64k-fsx", "mean", system="weir-fsx", at_most=2.5, aim=True),
+    Row("EMULATED FSx, 1:4: produce p99, ms", "64k-fsx", "p99", system="weir-fsx", at_most=6.4, aim=True),
+    Row("EMULATED FSx, 1:4: end-to-end mean, ms", "64k-fsx", "e2e_mean", system="weir-fsx", at_most=3.9, aim=True),
+    Row("EMULATED FSx, 1:4: end-to-end p99, ms", "64k-fsx", "e2e_p99", system="weir-fsx", at_most=9, aim=True),
+    Row("maximum rate, MB/s, 100 B in 64 KB batches", "100b-max-1to1", "mb_per_s", ratio_at_least=1),
     Row("maximum rate, MB/s, 64 KB", "64k-max-1to1", "mb_per_s"),
 )

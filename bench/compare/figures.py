@@ -1,4 +1,4 @@
-"""From rounds to figures: medians over rounds, quantiles of pooled histograms, and 95 % intervals by resampling rounds."""
+"""From rounds to figures: medians over rounds (of memory the highest), quantiles of pooled histograms, and 95 % intervals by resampling rounds."""
 import random
 import statistics
 
@@ -30,13 +30,18 @@ def median_of(key):
     return figure
 
 
-def pooled(q):
-    return lambda rounds: quantile([r["produce"] for r in rounds if "produce" in r], q)
+def highest_of(key):
+    return lambda rounds: max((r[key] for r in rounds if r.get(key) is not None), default=None)
+
+
+def pooled(q, histogram="produce"):
+    return lambda rounds: quantile([r[histogram] for r in rounds if histogram in r], q)
 
 
 known = {"cpu": median_of("cpu_seconds_per_gb"), "machine": median_of("machine_busy"), "calls": median_of("calls_per_gb"), "mb_per_s": median_of("mb_per_s"),
          "p50": pooled(0.5), "p99": pooled(0.99), "p999": pooled(0.999), "ready": median_of("ready_seconds"), "rss_idle": median_of("rss_idle_mib"),
-         "rss_load": median_of("rss_load_mib")}
+         "rss_load": highest_of("rss_load_mib"), "mean": median_of("produce_mean_ms"), "e2e_mean": median_of("end_to_end_mean_ms"),
+         "e2e_p99": pooled(0.99, "end_to_end"), "added_p99": median_of("added_p99_ms"), "added_p999": median_of("added_p999_ms")}
 
 
 def figure(name, rounds):

@@ -86,6 +86,8 @@ class System:
             settings["log.flush.interval.messages"] = 1
         if name == "weir-pwritev2":
             settings["weir.wal.io"] = "pwritev2"
+        if name == "weir-fsx":
+            settings["weir.wal"] = f"file://{self.folder}/wal?size=1GiB&emulate=fsx"
         if self.is_kafka:
             self.broker = Kafka(self.folder)
         else:

@@ -13,8 +13,7 @@ using std::chrono::seconds;
 
 namespace {
 constexpr int switch_looks_max = 200;  // for a change of segments, half a second apart
-constexpr std::uint64_t segments_for_many_failures = 14;
-constexpr int ready_looks_max = 600;  // for the broker's being ready, 50 ms apart
+constexpr int ready_looks_max = 600;   // for the broker's being ready, 50 ms apart
 }  // namespace
 
 Nemesis::Nemesis(Cluster& cluster, Workload& workload, const Plan& plan)
@@ -120,10 +119,8 @@ void Nemesis::disk_errors() {
   DiskProfile& profile = cluster_.broker_host.disk().profile();
   static constexpr std::uint32_t chances[] = {200, 2'000, 20'000, 200'000};
   if (rng_.percent(60)) profile.write_eio_ppm = chances[rng_.below(std::size(chances))];
-  // A group fails until nobody tries again: its records are void. Each failure takes a segment; a WAL that has lost all of them
-  // gets new ones by a restart only (docs/acceptance.md), so small ones are spared.
-  const bool large = plan_.wal_bytes / plan_.wal_segment_bytes >= segments_for_many_failures;
-  if (large && rng_.percent(30)) profile.write_eio_ppm = 900'000;
+  // A group fails until nobody tries again: its records are void. Each failure takes a segment, often all of a small WAL.
+  if (rng_.percent(30)) profile.write_eio_ppm = 900'000;
   if (rng_.percent(70)) profile.sync_eio_ppm = chances[rng_.below(std::size(chances))];
   if (rng_.percent(40)) profile.read_eio_ppm = chances[rng_.below(std::size(chances))];
   if (rng_.percent(40)) profile.metadata_eio_ppm = chances[rng_.below(std::size(chances))];

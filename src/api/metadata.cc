@@ -1,4 +1,5 @@
-// api/metadata.cc: Metadata (3): brokers, topics, leaders. A topic that may be created on demand is, before the answer that it is unknown.
+// api/metadata.cc: Metadata (3): brokers, topics, leaders. A topic that may be created on demand is, before the answer that it is
+// unknown.
 #include "wire/metadata.h"
 
 #include <deque>

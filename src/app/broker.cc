@@ -107,8 +107,8 @@ Task<base::Result<void>> Broker::recover(const Progress& progress) {
     if (session.node.value() != config_.node_id) {
       co_return base::fail(base::ErrorKind::invalid,
                            fmt::format("the keyspace holds a session of node.id={}, and this broker is node.id={}: one "
-                                       "node runs on a private keyspace; start it with its own node.id",
-                                       session.node.value(), config_.node_id));
+                                       "node runs on a private keyspace; start it with its own (--override node.id={})",
+                                       session.node.value(), config_.node_id, session.node.value()));
     }
     former.push_back(session);
     former_.push_back(session.id);

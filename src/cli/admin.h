@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/machine.h"
 #include "cli/output.h"
 #include "client/client.h"
 #include "model/error_code.h"
@@ -96,18 +97,10 @@ class Admin {
 /// Runs `work(Network&) -> Task<int>` on a runtime of its own.
 template <class Work>
 int with_network(const Common&, Work work) {
-  runtime::RealOptions options;
-  options.log.level = runtime::LogLevel::error;
-  options.blocking_thread_count = 1;
-  options.file_backend = runtime::FileBackend::pwritev2;
-  options.file_thread_count = 1;
-  auto real = runtime::make_real_runtime(options);
-  if (!real) {
-    tell_error(real.error().text);
-    return exit_failed;
-  }
-  const auto main_task = [&] { return work(*(*real)->doors().network); };
-  return (*real)->run(main_task);
+  const auto real = command_machine();
+  if (real == nullptr) return exit_failed;
+  const auto main_task = [&] { return work(*real->doors().network); };
+  return real->run(main_task);
 }
 
 /// Runs `work(Admin&) -> Task<int>` the same way. Errors to connect are told here.

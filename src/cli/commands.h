@@ -135,16 +135,17 @@ int consume(const Common& common, const Consume& options);
 
 /// An object file or a WAL segment, checked block by block and described.
 int storage_inspect(const Common& common, const std::string& path);
-/// Where the batch of TOPIC/P@OFFSET lies, asked from the broker's admin listener.
 struct StorageVerify {
   std::string store_url;               ///< as weir.store
   std::vector<std::string> topic_ids;  ///< empty: all
   std::string after;                   ///< begin behind this key
   std::uint64_t bytes_per_second = 0;  ///< 0: no bound
 };
+/// Reads every object of a store and checks it whole; damage is told on stderr, exit_failed.
 int storage_verify(const Common& common, const StorageVerify& options, const std::map<std::string, std::string>& environment);
 /// Tries what weir asks of a store at this weir.store URL. Credentials come from the environment, as the broker's do.
 int store_check(const Common& common, const std::string& url, const std::map<std::string, std::string>& environment);
+/// Where the batch of TOPIC/P@OFFSET lies, asked from the broker's admin listener.
 int storage_where(const Common& common, const std::string& place, const std::string& admin);
 
 }  // namespace weir::cli

@@ -9,6 +9,7 @@
 
 #include "bytes/buffer.h"
 #include "cli/commands.h"
+#include "cli/machine.h"
 #include "cli/output.h"
 #include "object/format.h"
 #include "runtime/real.h"
@@ -207,18 +208,12 @@ int storage_where(const Common& common, const std::string& place, const std::str
     tell_error(!name ? name.error().text : address.error().text);
     return exit_usage;
   }
-  runtime::RealOptions options;
-  options.log.level = runtime::LogLevel::error;
-  options.file_backend = runtime::FileBackend::pwritev2;
-  auto real = runtime::make_real_runtime(options);
-  if (!real) {
-    tell_error(real.error().text);
-    return exit_failed;
-  }
+  const auto real = command_machine();
+  if (real == nullptr) return exit_failed;
   const std::string target = fmt::format("/v1/storage/where?topic={}&partition={}&offset={}&format={}", name->topic,
                                          name->partition, name->offset, common.json ? "json" : "text");
-  runtime::Network* network = (*real)->doors().network;
-  auto answer = (*real)->run_on_shard0([network, &address, &target] { return http_get(*network, *address, target); });
+  runtime::Network* network = real->doors().network;
+  auto answer = real->run_on_shard0([network, &address, &target] { return http_get(*network, *address, target); });
   if (!answer) {
     tell_error(answer.error().text);
     return exit_failed;

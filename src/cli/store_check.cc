@@ -4,8 +4,8 @@
 #include <fmt/core.h>
 
 #include "cli/commands.h"
+#include "cli/machine.h"
 #include "cli/output.h"
-#include "runtime/real.h"
 #include "store/check.h"
 #include "store/open.h"
 
@@ -35,16 +35,10 @@ Task<base::Result<std::vector<store::CheckStep>>> check(runtime::RealRuntime* re
 }  // namespace
 
 int store_check(const Common& common, const std::string& url, const std::map<std::string, std::string>& environment) {
-  runtime::RealOptions options;
-  options.log.level = runtime::LogLevel::error;
-  options.file_backend = runtime::FileBackend::pwritev2;
-  auto real = runtime::make_real_runtime(options);
-  if (!real) {
-    tell_error(real.error().text);
-    return exit_failed;
-  }
+  const auto real = command_machine();
+  if (real == nullptr) return exit_failed;
   const bool json = common.json;
-  auto steps = (*real)->run_on_shard0([&] { return check(real->get(), url, environment, json); });
+  auto steps = real->run_on_shard0([&] { return check(real.get(), url, environment, json); });
   if (!steps) {
     tell_error(steps.error().text);
     return steps.kind() == base::ErrorKind::invalid ? exit_usage : exit_failed;

@@ -154,6 +154,9 @@ class Builder {
 
 /// Checks and parses a footer: `data` is [footer_position, footer_position + footer_bytes).
 [[nodiscard]] base::Result<Footer> parse_footer(bytes::Bytes data, std::uint64_t footer_position, const Identity& expected);
+/// Whether `header`, the object's first object_header_bytes, are those of the object that the footer describes. Readers do not need it;
+/// a tool that looks for damage does.
+[[nodiscard]] base::Result<void> verify_object_header(bytes::Bytes header, const Footer& footer);
 /// Where the footer lies, from the object's last footer_trailer_bytes.
 struct FooterPlace {
   std::uint64_t position = 0;

@@ -250,6 +250,19 @@ TEST(ObjectFormat, EveryFlippedBitOfTheFooterIsFound) {
   }
 }
 
+TEST(ObjectFormat, EveryFlippedBitOfTheHeaderIsFound) {
+  Footer footer{.identity = identity, .session = id_of<model::SessionId>(9), .commit = model::CommitNumber(4), .entries = {}};
+  std::vector<std::byte> header = layout::encode_object_header(footer.identity, footer.session, footer.commit);
+  ASSERT_TRUE(verify_object_header(header, footer));
+  for (std::size_t bit = 0; bit < header.size() * 8; ++bit) {
+    header[bit / 8] ^= std::byte{1} << (bit % 8);
+    EXPECT_FALSE(verify_object_header(header, footer)) << bit;
+    header[bit / 8] ^= std::byte{1} << (bit % 8);
+  }
+  footer.commit = model::CommitNumber(5);
+  EXPECT_FALSE(verify_object_header(header, footer)) << "another object's";
+}
+
 TEST(ObjectFormat, ABlockPassesOnlyAsItself) {
   const Builder::Finished built = sample();
   const std::vector<std::byte> whole = flatten(built.body);

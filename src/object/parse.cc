@@ -1,5 +1,6 @@
 // object/parse.cc: the reading half of format.h. Every byte is checked against a CRC before it is believed, every count against
 // the bytes that are left before anything is allocated, and every structure against its own invariants afterwards.
+#include <algorithm>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -193,6 +194,12 @@ base::Result<Footer> parse_footer(bytes::Bytes data, std::uint64_t footer_positi
   }
   if (!in.done()) return fail(ErrorKind::corrupt, place + ": bytes are left over");
   return footer;
+}
+
+base::Result<void> verify_object_header(bytes::Bytes header, const Footer& footer) {
+  const std::vector<std::byte> expected = layout::encode_object_header(footer.identity, footer.session, footer.commit);
+  if (std::ranges::equal(header, expected)) return {};
+  return fail(ErrorKind::corrupt, "the object's header is damaged, or another object's");
 }
 
 base::Result<FooterPlace> parse_trailer(bytes::Bytes trailer) {

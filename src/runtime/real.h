@@ -1,6 +1,6 @@
 // runtime/real.h: the doors onto the real machine, for the weir command, tests on real files and sockets, and benches.
-// Contract:   make_real_runtime() starts one thread per shard (loop_crew.h says which of them drives what) and the pools. Tasks are run by run() or run_on_shard0() from an
-//             ordinary thread, which blocks. The destructor stops loops and joins threads; by then every task has ended and every
+// Contract:   make_real_runtime() starts one thread per shard (loop_crew.h says which of them drives what) and the pools. Tasks
+//             are run by run() or run_on_shard0() from an ordinary thread, which blocks. The destructor stops loops and joins threads; by then every task has ended and every
 //             file and stream is closed (asserted where it can be seen).
 // Failure:    ENSURE for what a broken machine refuses at start (threads, epoll); io_uring refused -> the thread pool, logged.
 // Limits:     the counts in RealOptions.

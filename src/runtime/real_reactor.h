@@ -83,7 +83,7 @@ class RealReactor final : public Reactor {
   [[nodiscard]] int poll_descriptor() const { return epoll_fd_; }
   /// Thread-safe.
   void request_stop();
-  /// Before run(). Borrowed.
+  /// Before it is driven. Borrowed.
   void set_turn_hook(TurnHook* hook) { hook_ = hook; }
   /// Edge-triggered. On the thread that drives it, or before that. The target is borrowed until unwatch(). False: errno says why.
   [[nodiscard]] bool watch(int fd, std::uint32_t events, PollTarget& target);

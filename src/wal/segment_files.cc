@@ -71,9 +71,22 @@ runtime::Task<base::Result<void>> SegmentFiles::start(Register register_segments
   co_return base::Result<void>();
 }
 
+std::uint64_t SegmentFiles::fenced_bytes() const {
+  std::uint64_t bytes = 0;
+  for (SegmentHandle i = 0; i < files_.size(); ++i) {
+    if (book_.fenced(i) && files_[i]->identity.session == identity_.session) bytes += files_[i]->file_bytes;
+  }
+  return bytes;
+}
+
+// A segment that took a failed write is of no use until what it holds is uploaded or void, and records beyond a void one need a place
+// first. So what such segments take does not count, up to the WAL's size again: else a device that failed once in each of them would
+// never be written again, though it has long been well.
 std::uint64_t SegmentFiles::creatable_count() const {
-  if (own_count_ >= own_segments_max || disk_bytes_ >= size_bytes_) return 0;
-  return (size_bytes_ - disk_bytes_) / segment_bytes_;
+  if (own_count_ >= own_segments_max) return 0;
+  std::uint64_t allowed_bytes = size_bytes_;
+  if (disk_bytes_ >= allowed_bytes) allowed_bytes += std::min(fenced_bytes(), size_bytes_);
+  return disk_bytes_ >= allowed_bytes ? 0 : (allowed_bytes - disk_bytes_) / segment_bytes_;
 }
 
 bool SegmentFiles::wants_segment() const { return started_ && !over_ && book_.reusable_count() == 0 && creatable_count() > 0; }
@@ -151,7 +164,8 @@ runtime::Task<base::Result<void>> SegmentFiles::make_segment(bool fill) {
     co_return base::with_context("registering a WAL segment", registered.error());
   }
   disk_bytes_ += segment_bytes_;
-  ENSURE(disk_bytes_ <= size_bytes_, "the WAL's files have {} bytes, {} are allowed", disk_bytes_, size_bytes_);
+  ENSURE(disk_bytes_ <= 2 * size_bytes_, "the WAL's files have {} bytes, {} and as much of fenced ones are allowed",
+         disk_bytes_, size_bytes_);
   ++own_count_;
   files_.push_back(std::move(*made));
   const SegmentHandle handle = book_.add(true);
@@ -208,8 +222,11 @@ runtime::Task<base::Result<void>> SegmentFiles::fill_file(runtime::File& file, s
   std::memset(zeros.writable().data(), 0, fill_chunk_bytes);
   for (std::uint64_t at = from; at < segment_bytes_ && !(yields && hurry_); at += fill_chunk_bytes) {
     const std::size_t count = std::min<std::uint64_t>(fill_chunk_bytes, segment_bytes_ - at);
+    const base::MonoTime began = runtime::Reactor::current().now();
     WEIR_CO_TRY(co_await file.write_at(at, {bytes::Bytes(zeros.writable().data(), count)}, runtime::Durability::none));
-    if (co_await runtime::sleep_for(fill_pause, &scope_.stop_token()) == runtime::Wake::stopped) {
+    const base::Duration took = runtime::Reactor::current().now() - began;
+    const base::Duration pause = std::max(fill_pause, took * fill_pause_factor);
+    if (co_await runtime::sleep_for(pause, &scope_.stop_token()) == runtime::Wake::stopped) {
       co_return base::fail(ErrorKind::cancelled, "stopping");
     }
   }

@@ -5,9 +5,11 @@
 // Contract:   a segment appears in the book only when its file is durable, locked and registered. The first one is not filled
 //             (a start takes milliseconds), the next ones are, ahead of use; as soon as the second is ready groups go there and
 //             the first one's rest is filled behind them.
-// Invariants: all files together <= size_bytes (asserted as one is made); a file with a needed place is never removed.
+// Invariants: all files together <= size_bytes, of which what failed writes have fenced does not count up to size_bytes again (asserted
+//             as one is made); a file with a needed place is never removed.
 // Failure:    no space or a failing device: no new segments, one warning, tried again after retry_delay: the WAL is full meanwhile.
-// Limits:     size_bytes, fill_chunk_bytes per write and fill_pause between two of them, own_segments_max.
+// Limits:     size_bytes, fill_chunk_bytes per write and fill_pause between two of them (fill_pause_factor on a slow device),
+//             own_segments_max.
 // Tests:      wal/wal_test.cc
 #pragma once
 
@@ -44,7 +46,8 @@ inline constexpr std::string_view removed_marker = "REMOVED";
 class SegmentFiles {
  public:
   static constexpr std::size_t fill_chunk_bytes = std::size_t{1} << 20U;
-  static constexpr base::Duration fill_pause = std::chrono::milliseconds(8);  ///< about 100 MB/s beside the appends
+  static constexpr base::Duration fill_pause = std::chrono::milliseconds(8);  ///< at most about 100 MB/s beside the appends
+  static constexpr int fill_pause_factor = 3;  ///< of the chunk's own time: a quarter of a slow device, the rest is the appends'
   static constexpr base::Duration retry_delay = std::chrono::seconds(1);
   static constexpr std::uint32_t own_segments_max = 65536;
   using Register = std::function<runtime::Task<base::Result<void>>(std::uint32_t)>;
@@ -80,6 +83,8 @@ class SegmentFiles {
   runtime::Task<base::Result<void>> remove_session(model::SessionId session);
 
  private:
+  /// On disk, of own segments that failed writes have made unusable.
+  [[nodiscard]] std::uint64_t fenced_bytes() const;
   [[nodiscard]] std::uint64_t creatable_count() const;
   [[nodiscard]] bool wants_segment() const;
   [[nodiscard]] std::optional<SegmentHandle> find_retirable() const;

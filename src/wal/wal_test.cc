@@ -290,6 +290,28 @@ TEST_F(WalTest, PastAllAttemptsTheRecordsFailAndTheLogGoesOn) {
   b->stop();
 }
 
+TEST_F(WalTest, AWellDeviceIsWrittenAgainThoughEverySegmentFailed) {
+  auto a = started(2);
+  bool sick = true;  // for groups; segments can be made
+  files.fate = [&](const std::string&, std::uint64_t offset, std::uint64_t size) {
+    return sick && offset != 0 && size < segment_bytes / 2 ? WriteFate::error_landed : WriteFate::ok;
+  };
+  const std::uint64_t segments = options().size_bytes / segment_bytes;
+  std::int32_t epoch = 1;
+  while (a->registered < segments) {
+    a->append(p1, 0, 100, 1, epoch++);  // void again and again: nothing of it is ever uploaded
+    runtime.advance(std::chrono::seconds(30));
+    ASSERT_LT(epoch, 100);
+  }
+  sick = false;
+  const std::size_t durable = a->sink().durable.size();
+  a->append(p1, 0, 100, 1, epoch);
+  runtime.advance(std::chrono::seconds(30));
+  EXPECT_EQ(a->sink().durable.size(), durable + 1);
+  EXPECT_LE(a->wal->used_bytes(), 2 * options().size_bytes);
+  a->stop();
+}
+
 TEST_F(WalTest, AFullFileSystemOnlyDelays) {
   auto a = started(2);
   bool full = true;

@@ -118,7 +118,9 @@ def test_stages_of_produces_add_up(tmp_path):
         added = b.metric("weir_produce_added_seconds_sum")
         assert abs(sum(sums.values()) - sums["frame_wait"] - sums["device"] - added) < 1e-6
         assert min(sums[stage] for stage in ("parse", "queue", "slot_wait", "device", "respond")) > 0
-        assert sums["device"] == pytest.approx(b.metric("weir_wal_device_latency_seconds_sum"), rel=0.9)
+        # The device wrote these groups and a few others (the probe of readiness, statements).
+        others = b.metric("weir_wal_device_latency_seconds_sum") - sums["device"]
+        assert others > -1e-6, "the stages count device time that the device did not take"
 
 
 def test_settings_come_from_file_environment_and_override(tmp_path):

@@ -1,6 +1,5 @@
 """weir storage verify: every kind of damage to an object is found and named, and a sound store is called sound."""
 import json
-import pathlib
 
 import pytest
 
@@ -46,17 +45,19 @@ def test_pace_topics_and_going_on(store):
     assert 0 < one["blocks"] < whole["blocks"]
     keys = sorted(str(p.relative_to(store[0])) for p in store[0].rglob("*") if p.is_file() and ".tmp" not in p.parts)
     assert verify(store[0], "--after", keys[-1])[1]["objects"] == 0
+    none = run(str(binary), "storage", "verify", "--store", f"file://{store[0]}", "--topic-id", "AAAAAAAAAAAAAAAAAAAAAQ")
+    assert b"no object holds" in none.stderr and b" 0 blocks" in none.stdout
     done = run(str(binary), "storage", "verify", "--store", f"file://{store[0]}", "--rate", "fast", check=False)
     assert done.returncode != 0 and b"--rate" in done.stderr
 
 
-@pytest.mark.parametrize("where", ["payload", "block header", "footer", "trailer", "truncated", "empty", "swapped"])
+@pytest.mark.parametrize("where", ["object header", "payload", "block header", "footer", "trailer", "truncated", "empty", "renamed"])
 def test_damage_is_found(store, where):
     path = largest(store[0])
-    whole = path.read_bytes()
+    whole, strangers = path.read_bytes(), verify(store[0])[1]["strangers"]
     footer = int.from_bytes(whole[-32:-24], "little")
     assert 64 < footer < len(whole) - 32  # else this test does not know the format
-    at = {"payload": 64 + 96 + 500, "block header": 64 + 20, "footer": footer + 60, "trailer": len(whole) - 30}.get(where)
+    at = {"object header": 30, "payload": 64 + 96 + 500, "block header": 64 + 20, "footer": footer + 60, "trailer": len(whole) - 30}.get(where)
     try:
         if at is not None:
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
@@ -64,18 +65,15 @@ def test_damage_is_found(store, where):
             path.write_bytes(whole[:-100])
         elif where == "empty":
             path.write_bytes(b"")
-        else:  # a whole object under another's name
-            other = path.with_name(path.name[:-4] + ("AAAA" if not path.name.endswith("AAAA") else "AAAE"))
-            path.rename(other)
+        else:  # a whole object under another's name, in the folder where that belongs (the last byte of an id says which)
+            path.rename(path.with_name(("A" if path.name[0] != "A" else "B") + path.name[1:]))
         code, said = verify(store[0])
-        found = said["damaged"] or (where == "swapped" and said["strangers"])
-        assert code == 1 or (where == "swapped" and said["strangers"]), said
-        assert found, said
+        assert code == 1 and len(said["damaged"]) == 1 and not said["strangers"] - strangers, said
         if where in ("payload", "block header"):
             assert said["damaged"][0]["topic_id"] in store[1].values() and said["damaged"][0]["end_offset"] > said["damaged"][0]["base_offset"], said
     finally:
         for stray in path.parent.iterdir():
-            if stray != path and stray.name.startswith(path.name[:-4]):
+            if stray.name[1:] == path.name[1:]:
                 stray.unlink()
-        pathlib.Path(path).write_bytes(whole)
+        path.write_bytes(whole)
     assert verify(store[0])[0] == 0
