@@ -33,8 +33,9 @@ constexpr int exit_refused = 1;
 
 #ifdef WEIR_MIMALLOC
 // Received frames come and go by the hundred: with the allocator's own 25 ms their pages went back to the system between two of them, and
-// a GB of 64 KB records cost 40,000 page faults. An idle broker still gives its memory back after this.
-constexpr long memory_return_delay_ms = 2000;
+// a GB of 64 KB records cost 40,000 page faults; and an upload's copies are of the next upload's size: where the host must find each page
+// anew, making 64 MiB usable takes 40 ms of the loop's time. An idle broker still gives its memory back after this.
+constexpr long memory_return_delay_ms = 30'000;
 #endif
 
 void tell(const std::string& text) {

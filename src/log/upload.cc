@@ -86,6 +86,10 @@ std::vector<UploadRun> ShardLog::collect(std::uint64_t max_bytes) {
     UploadRun run;
     RunSummary summary(p->open_at_upload);
     Collected collected{.partition = slots_[p->slot], .end = {}, .open_at_end = {}};
+    std::size_t until = p->tail.uploaded_count();
+    for (std::uint64_t bytes = total; until < p->tail.confirmed_count() && bytes < max_bytes; ++until)
+      bytes += p->tail[until].size_bytes;
+    run.batches.reserve(until - p->tail.uploaded_count());
     for (std::size_t i = p->tail.uploaded_count(); i < p->tail.confirmed_count(); ++i) {
       const TailRecord& record = p->tail[i];
       if (total > 0 && total + record.size_bytes > max_bytes) break;
@@ -145,11 +149,15 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
       p.kept_statements[entry.end_offset] = shared;
     }
     p.drop_statements();
-    const std::vector<wal::Place> freed = p.tail.uploaded(entry.end_offset);
+    std::vector<wal::Place> freed = p.tail.uploaded(entry.end_offset);
     std::uint64_t bytes = 0;
     for (const wal::Place& place : freed) bytes += place.length_bytes + record_overhead_bytes;
     tail_records_ -= freed.size();
-    places.insert(places.end(), freed.begin(), freed.end());
+    if (places.empty()) {
+      places = std::move(freed);  // the usual case of a large upload: one partition, a hundred thousand places
+    } else {
+      places.insert(places.end(), freed.begin(), freed.end());
+    }
     p.open_at_upload = std::move(collected.open_at_end);
     remove_backlog(p, bytes);
     if (p.has_backlog()) {  // what is left came after the collection, or did not fit into it

@@ -104,43 +104,68 @@ void Builder::append(bytes::Buffer piece, std::uint32_t piece_crc) {
 }
 
 void Builder::add_partition(PartitionEntry entry, std::vector<InputBatch> batches) {
+  begin_partition(std::move(entry), std::move(batches));
+  while (!add_blocks(UINT64_MAX)) {}
+}
+
+void Builder::begin_partition(PartitionEntry entry, std::vector<InputBatch> batches) {
+  ENSURE(batches_.empty(), "a partition is begun before the last one is whole");
   ENSURE(footer_.entries.empty() || footer_.entries.back().partition < entry.partition, "partitions must be added in order");
   ENSURE(!batches.empty() && batches.front().base_offset >= entry.base_offset && batches.back().end_offset == entry.end_offset,
          "batches [{}, {}) of an entry [{}, {})", batches.empty() ? -1 : batches.front().base_offset.value(),
          batches.empty() ? -1 : batches.back().end_offset.value(), entry.base_offset.value(), entry.end_offset.value());
-  entry.blocks.clear();
-  entry.payload_bytes = 0;
-  entry.max_timestamp = -1;
-  entry.time_index = make_time_index(batches);
-  for (std::size_t from = 0; from < batches.size();) {
-    const std::size_t to = block_end(batches, from);
-    BlockRef ref{.position = position_, .base_offset = batches[from].base_offset, .end_offset = batches[to - 1].end_offset};
-    std::uint64_t payload_bytes = 0;
-    for (std::size_t i = from; i < to; ++i) {
-      ENSURE(i == 0 || batches[i].base_offset >= batches[i - 1].end_offset, "batches of a partition must ascend");
-      ENSURE(batches[i].base_offset < batches[i].end_offset && !batches[i].payload.empty(), "an empty batch");
-      payload_bytes += batches[i].payload.size();
-      ref.payload_crc = extend_crc(ref.payload_crc, batches[i]);
-      ref.max_timestamp = std::max(ref.max_timestamp, batches[i].max_timestamp);
-    }
-    ENSURE(payload_bytes <= UINT32_MAX - block_header_bytes, "a block of {} bytes", payload_bytes);
-    ref.payload_bytes = static_cast<std::uint32_t>(payload_bytes);
-    bytes::Buffer header = to_buffer(layout::encode_block_header(footer_.identity, entry.partition, ref));
-    const std::uint32_t header_crc = bytes::crc32c(header.view());
-    append(std::move(header), header_crc);
-    append_pieces(std::span(batches).subspan(from, to - from), copy_payloads_ ? SIZE_MAX : copy_bytes_max, body_);
-    crc_ = bytes::crc32c_combine(crc_, ref.payload_crc, payload_bytes);
-    position_ += payload_bytes;
-    payload_bytes_ += payload_bytes;
-    entry.payload_bytes += payload_bytes;
-    entry.max_timestamp = std::max(entry.max_timestamp, ref.max_timestamp);
-    entry.blocks.push_back(ref);
-    from = to;
+  entry_ = std::move(entry);
+  batches_ = std::move(batches);
+  next_batch_ = 0;
+  entry_.blocks.clear();
+  entry_.payload_bytes = 0;
+  entry_.max_timestamp = -1;
+  entry_.time_index = make_time_index(batches_);
+}
+
+bool Builder::add_blocks(std::uint64_t bytes_max) {
+  ENSURE(!batches_.empty(), "blocks without a partition");
+  const std::uint64_t before_bytes = entry_.payload_bytes;
+  while (next_batch_ < batches_.size()) {
+    const std::size_t to = block_end(batches_, next_batch_);
+    add_block(next_batch_, to);
+    next_batch_ = to;
+    if (entry_.payload_bytes - before_bytes >= bytes_max) break;
   }
-  footer_.entries.push_back(std::move(entry));
+  if (next_batch_ < batches_.size()) return false;
+  footer_.entries.push_back(std::move(entry_));
+  entry_ = {};
+  batches_.clear();
+  return true;
+}
+
+// The batches [from, to) as one block.
+void Builder::add_block(std::size_t from, std::size_t to) {
+  BlockRef ref{.position = position_, .base_offset = batches_[from].base_offset, .end_offset = batches_[to - 1].end_offset};
+  std::uint64_t payload_bytes = 0;
+  for (std::size_t i = from; i < to; ++i) {
+    ENSURE(i == 0 || batches_[i].base_offset >= batches_[i - 1].end_offset, "batches of a partition must ascend");
+    ENSURE(batches_[i].base_offset < batches_[i].end_offset && !batches_[i].payload.empty(), "an empty batch");
+    payload_bytes += batches_[i].payload.size();
+    ref.payload_crc = extend_crc(ref.payload_crc, batches_[i]);
+    ref.max_timestamp = std::max(ref.max_timestamp, batches_[i].max_timestamp);
+  }
+  ENSURE(payload_bytes <= UINT32_MAX - block_header_bytes, "a block of {} bytes", payload_bytes);
+  ref.payload_bytes = static_cast<std::uint32_t>(payload_bytes);
+  bytes::Buffer header = to_buffer(layout::encode_block_header(footer_.identity, entry_.partition, ref));
+  const std::uint32_t header_crc = bytes::crc32c(header.view());
+  append(std::move(header), header_crc);
+  append_pieces(std::span(batches_).subspan(from, to - from), copy_payloads_ ? SIZE_MAX : copy_bytes_max, body_);
+  crc_ = bytes::crc32c_combine(crc_, ref.payload_crc, payload_bytes);
+  position_ += payload_bytes;
+  payload_bytes_ += payload_bytes;
+  entry_.payload_bytes += payload_bytes;
+  entry_.max_timestamp = std::max(entry_.max_timestamp, ref.max_timestamp);
+  entry_.blocks.push_back(ref);
 }
 
 Builder::Finished Builder::finish() && {
+  ENSURE(batches_.empty(), "the last partition is not whole");
   Finished done;
   done.footer_position = position_;
   bytes::Buffer footer = to_buffer(layout::encode_footer(footer_, position_));

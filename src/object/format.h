@@ -127,6 +127,10 @@ class Builder {
   /// `entry` carries everything but blocks, payload_bytes, max_timestamp and time_index, which are derived from the batches
   /// (one at least, ascending; the last ends at entry.end_offset).
   void add_partition(PartitionEntry entry, std::vector<InputBatch> batches);
+  /// The same in steps, for a caller that must give way in between: begin, then steps until one says that the partition is whole.
+  /// A step appends blocks until they hold `bytes_max` of payload, one block at least (block_payload_bytes_max, or one batch).
+  void begin_partition(PartitionEntry entry, std::vector<InputBatch> batches);
+  [[nodiscard]] bool add_blocks(std::uint64_t bytes_max);
   /// Payloads are copied into blocks of their own instead of being shared: for an object made from a small part of a large
   /// backlog, whose batches would keep alive far more group memory than they hold.
   void copy_payloads(bool copy) { copy_payloads_ = copy; }
@@ -144,7 +148,11 @@ class Builder {
 
  private:
   void append(bytes::Buffer piece, std::uint32_t piece_crc);
+  void add_block(std::size_t from, std::size_t to);
   Footer footer_;
+  PartitionEntry entry_;             ///< of the partition under way
+  std::vector<InputBatch> batches_;  ///< of it; empty between partitions
+  std::size_t next_batch_ = 0;
   bytes::BufferList body_;
   std::uint64_t position_ = 0;
   std::uint64_t payload_bytes_ = 0;

@@ -136,6 +136,9 @@ struct [[nodiscard]] YieldAwaiter {
 };
 /// Lets every event that is already queued run first.
 inline YieldAwaiter yield() { return {}; }
+/// The same, and due timers; sockets and files are looked at within turns_without_poll_max of these calls. For long work in steps of
+/// about 0.1 ms: what takes longer at once is a latency of every request of the shard.
+inline WaitAwaiter give_way() { return sleep_until(Reactor::current().now()); }
 
 /// A value that arrives once, for any number of waiters on the same shard. Held by shared_ptr when sender and waiter differ.
 template <class T>

@@ -45,8 +45,10 @@ struct BuildIdentity {
   model::SessionId session;
   model::CommitNumber commit;
 };
-/// Merges the readable runs in order of partition; empty when there is none.
-std::optional<BuiltObject> build(BuildIdentity identity, std::vector<ShardCollection> collections, bool copy_payloads);
+/// Merges the readable runs in order of partition; empty when there is none. Gives way in between: an object of 64 MiB of small
+/// batches takes tens of milliseconds, for which no request of the shard would be looked at.
+runtime::Task<std::optional<BuiltObject>> build(BuildIdentity identity, std::vector<ShardCollection> collections,
+                                                bool copy_payloads);
 
 /// The same bytes in slabs of their own; what they came from is let go piece by piece.
 bytes::BufferList copied(bytes::BufferList body);

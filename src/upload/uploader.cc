@@ -137,7 +137,7 @@ Task<UploaderImpl::Turn> UploaderImpl::upload_one(Cause cause, std::vector<log::
                                .commit = doors_.meta.last_commit() + 1};
   // A small part of a large backlog is spread over group buffers that it would all keep alive.
   const bool copy = state_.backlog_bytes > options_.limits.size_bytes * 2;
-  std::optional<BuiltObject> built = build(identity, std::move(collections), copy);
+  std::optional<BuiltObject> built = co_await build(identity, std::move(collections), copy);
   if (!built) {
     co_await abandon();
     co_return Turn::idle;

@@ -218,12 +218,16 @@ runtime::Task<base::Result<void>> SegmentFiles::prepare_file(SegmentFile& segmen
 }
 
 runtime::Task<base::Result<void>> SegmentFiles::fill_file(runtime::File& file, std::uint64_t from, bool yields) {
-  const bytes::SlabRef zeros = bytes::SlabRef::allocate(fill_chunk_bytes, block_bytes);
-  std::memset(zeros.writable().data(), 0, fill_chunk_bytes);
+  const bytes::SlabRef zeros = bytes::SlabRef::allocate(zeros_bytes, block_bytes);
+  std::memset(zeros.writable().data(), 0, zeros_bytes);
   for (std::uint64_t at = from; at < segment_bytes_ && !(yields && hurry_); at += fill_chunk_bytes) {
     const std::size_t count = std::min<std::uint64_t>(fill_chunk_bytes, segment_bytes_ - at);
+    std::vector<bytes::Bytes> pieces;
+    for (std::size_t left = count; left > 0; left -= pieces.back().size()) {
+      pieces.emplace_back(zeros.writable().data(), std::min(left, zeros_bytes));
+    }
     const base::MonoTime began = runtime::Reactor::current().now();
-    WEIR_CO_TRY(co_await file.write_at(at, {bytes::Bytes(zeros.writable().data(), count)}, runtime::Durability::none));
+    WEIR_CO_TRY(co_await file.write_at(at, std::move(pieces), runtime::Durability::none));
     const base::Duration took = runtime::Reactor::current().now() - began;
     const base::Duration pause = std::max(fill_pause, took * fill_pause_factor);
     if (co_await runtime::sleep_for(pause, &scope_.stop_token()) == runtime::Wake::stopped) {

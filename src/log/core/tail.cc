@@ -36,7 +36,10 @@ void Tail::drop_bare_uploaded() {
 }
 
 std::vector<wal::Place> Tail::uploaded(model::Offset end) {
+  std::size_t last = uploaded_count_;
+  while (last < confirmed_count_ && records_[last].end <= end) ++last;
   std::vector<wal::Place> places;
+  places.reserve(last - uploaded_count_);
   while (uploaded_count_ < confirmed_count_ && records_[uploaded_count_].end <= end) {
     places.push_back(records_[uploaded_count_].place);
     ++uploaded_count_;
