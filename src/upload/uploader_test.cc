@@ -150,12 +150,23 @@ TEST_F(UploaderTest, PressureOfTheWalStartsAnUpload) {
 
 TEST_F(UploaderTest, WhatLeftMemoryIsReadBackBounded) {
   start({.wal_reads_inflight_max = 3});
+  shard().wal.gap_bytes = 1U << 20U;
   for (int i = 0; i < 40; ++i) shard().append(i % 2 == 0 ? p0 : p1, "batch " + std::to_string(i), i % 3 == 0);
   pass(seconds(61));
   EXPECT_EQ(stored(p0), appended(p0));
   EXPECT_EQ(stored(p1), appended(p1));
   EXPECT_EQ(shard().wal.reads, 26);
   EXPECT_EQ(shard().wal.inflight_max, 3);
+}
+
+TEST_F(UploaderTest, NeighboursAreReadBackTogether) {
+  start({.wal_reads_inflight_max = 3});
+  for (int i = 0; i < 3000; ++i) shard().append(i % 2 == 0 ? p0 : p1, "batch " + std::to_string(i), false);
+  pass(seconds(61));
+  EXPECT_EQ(stored(p0), appended(p0));
+  EXPECT_EQ(stored(p1), appended(p1));
+  EXPECT_EQ(shard().wal.reads, 3000);
+  EXPECT_EQ(shard().wal.runs, 3) << "at most 1,024 places in one";
 }
 
 TEST_F(UploaderTest, APutThatFailedGoesAgainUnderTheSameName) {

@@ -370,6 +370,37 @@ runtime::Task<base::Result<bytes::Buffer>> ShardAppender::read(Place place) {
   co_return std::move(*raw);
 }
 
+runtime::Task<std::vector<base::Result<bytes::Buffer>>> ShardAppender::read_run(std::vector<Place> places) {
+  std::vector<base::Result<bytes::Buffer>> results;
+  results.reserve(places.size());
+  bytes::Buffer all;
+  if (places.size() > 1) {
+    const Place& first = places.front();
+    const Place& last = places.back();
+    ENSURE(first.segment == last.segment && first.offset_bytes < last.offset_bytes, "a run of places out of order");
+    Place whole = first;
+    whole.length_bytes = last.offset_bytes + last.length_bytes - first.offset_bytes;
+    ENSURE(whole.length_bytes <= read_run_bytes_max, "a run of places over {} bytes", whole.length_bytes);
+    auto raw =
+        co_await runtime::submit_to(runtime_.shard(runtime::ShardId(0)), [lane = lane_, whole] { return lane->read(whole); });
+    if (raw) {
+      metrics_.reads.add();
+      all = std::move(*raw);
+    }
+  }
+  for (const Place& place : places) {
+    if (!all.empty()) {
+      bytes::Buffer payload = all.slice(place.offset_bytes - places.front().offset_bytes, place.length_bytes);
+      if (bytes::crc32c(payload.view()) == place.crc) {
+        results.emplace_back(std::move(payload));
+        continue;
+      }
+    }
+    results.push_back(co_await read(place));
+  }
+  co_return results;
+}
+
 bool ShardAppender::idle() const { return under_way_ == 0 && !open_ && full_.empty() && !pump_posted_ && !returns_posted_; }
 
 runtime::Task<void> ShardAppender::drain() {

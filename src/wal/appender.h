@@ -53,6 +53,7 @@ class ShardAppender final : public Appender {
   void release(std::span<const Place> places) override;
   void uploaded_to(const model::TopicPartition& partition, model::Offset offset) override;
   runtime::Task<base::Result<bytes::Buffer>> read(Place place) override;
+  runtime::Task<std::vector<base::Result<bytes::Buffer>>> read_run(std::vector<Place> places) override;
 
   // --- for the lane, on this shard ---
   void group_durable(std::unique_ptr<Group> group);

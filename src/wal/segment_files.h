@@ -46,9 +46,11 @@ inline constexpr std::string_view removed_marker = "REMOVED";
 class SegmentFiles {
  public:
   static constexpr std::size_t fill_chunk_bytes = std::size_t{1} << 20U;
-  static constexpr std::size_t zeros_bytes = 64U << 10U;  ///< written again and again: fresh pages for a whole chunk take milliseconds
+  static constexpr std::size_t zeros_bytes =
+      64U << 10U;  ///< written again and again: fresh pages for a whole chunk take milliseconds
   static constexpr base::Duration fill_pause = std::chrono::milliseconds(8);  ///< at most about 100 MB/s beside the appends
-  static constexpr int fill_pause_factor = 3;  ///< of the chunk's own time: a quarter of a slow device, the rest is the appends'
+  static constexpr int fill_pause_factor =
+      3;  ///< of the chunk's own time: a quarter of a slow device, the rest is the appends'
   static constexpr base::Duration retry_delay = std::chrono::seconds(1);
   static constexpr std::uint32_t own_segments_max = 65536;
   using Register = std::function<runtime::Task<base::Result<void>>(std::uint32_t)>;

@@ -121,6 +121,14 @@ class Appender {
   virtual void uploaded_to(const model::TopicPartition& partition, model::Offset offset) = 0;
   /// Reads a payload back, verified. corrupt names volume and place.
   virtual runtime::Task<base::Result<bytes::Buffer>> read(Place place) = 0;
+  /// The same for several of one segment, ascending, whose bytes from first to last are at most read_run_bytes_max: one read of
+  /// the device, unless that fails or a checksum does not match: then each on its own. A result for each place, in order.
+  virtual runtime::Task<std::vector<base::Result<bytes::Buffer>>> read_run(std::vector<Place> places) {
+    std::vector<base::Result<bytes::Buffer>> results;
+    for (const Place& place : places) results.push_back(co_await read(place));
+    co_return results;
+  }
+  static constexpr std::uint64_t read_run_bytes_max = 1U << 20U;
 };
 
 struct Options {

@@ -66,6 +66,29 @@ TEST_F(WalTest, AppendedBecomesDurableIsReadBackAndRecovered) {
   b->stop();
 }
 
+TEST_F(WalTest, NeighboursAreReadInOneReadAndEachIsVerified) {
+  auto a = started(2);
+  for (int i = 0; i < 5; ++i) a->append(p1, i, 100 + i * 1000);
+  runtime.drain();
+  std::vector<Place> places;
+  for (std::uint64_t number = 1; number <= 5; ++number) places.push_back(a->sink().places.at(number));
+  const std::uint64_t before = files.reads;
+  auto all = runtime.run(a->appender().read_run(places));
+  EXPECT_EQ(files.reads - before, 1U);
+  ASSERT_EQ(all.size(), 5U);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_OK(all[static_cast<std::size_t>(i)]);
+    EXPECT_EQ(all[static_cast<std::size_t>(i)]->text(), payload_text(p1, i, 100 + i * 1000));
+  }
+  // One that is damaged, or said to be, holds no other.
+  places[2].crc ^= 1U;
+  all = runtime.run(a->appender().read_run(places));
+  ASSERT_EQ(all.size(), 5U);
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(all[i].has_value(), i != 2);
+  EXPECT_EQ(all[2].kind(), base::ErrorKind::corrupt);
+  a->stop();
+}
+
 // --- group commit ---
 
 TEST_F(WalTest, ALoneRecordGoesOutAtOnceAndABusyDeviceGathers) {

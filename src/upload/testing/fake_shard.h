@@ -24,7 +24,7 @@ class FakeAppender final : public wal::Appender {
                            .offset_bytes = next_,
                            .length_bytes = static_cast<std::uint32_t>(payload.size()),
                            .crc = bytes::crc32c(payload.view())};
-    next_ += place.length_bytes;
+    next_ += place.length_bytes + gap_bytes;
     payloads_[place.offset_bytes] = bytes::Buffer::copy_of(payload.view());
     return place;
   }
@@ -46,10 +46,16 @@ class FakeAppender final : public wal::Appender {
       co_return base::fail(base::ErrorKind::corrupt, "segment 1 does not match its checksum");
     co_return payloads_.at(place.offset_bytes);
   }
+  runtime::Task<std::vector<base::Result<bytes::Buffer>>> read_run(std::vector<wal::Place> places) override {
+    ++runs;
+    co_return co_await wal::Appender::read_run(std::move(places));
+  }
   [[nodiscard]] std::size_t live_count() const { return payloads_.size(); }
 
   std::set<std::uint32_t> rotten;  ///< offsets of places that cannot be read
+  std::uint32_t gap_bytes = 0;     ///< left between two payloads
   int reads = 0;
+  int runs = 0;  ///< of neighbours read together
   int inflight = 0;
   int inflight_max = 0;
 

@@ -17,6 +17,7 @@ class MemoryFile final : public runtime::File {
   ~MemoryFile() override { ENSURE(pending_ == 0, "{} was destroyed with {} operations pending", path_, pending_); }
 
   Task<base::Result<std::size_t>> read_at(std::uint64_t offset, bytes::MutableBytes into) override {
+    ++files_.reads;
     ++pending_;
     co_await runtime::yield();
     --pending_;

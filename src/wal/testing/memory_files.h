@@ -66,6 +66,7 @@ class MemoryFiles final : public runtime::FileSystem {
   /// While set, durable writes wait (release by `hold = false; held.pulse()`).
   bool hold = false;
   runtime::Event held;
+  std::uint64_t reads = 0;
   std::uint64_t durable_writes = 0;  ///< of groups: headers, at the front of a file, do not count
   std::uint64_t syncs = 0;
   std::uint64_t directory_syncs = 0;
