@@ -131,8 +131,8 @@ class Days {
     days_.deletes += divide_up(std::exchange(garbage_, 0), delete_batch_max);
     if (minute % seconds_per_minute != 0) return;
     const std::uint64_t per_prefix = stored_ * load_.broker_count / object::object_key_hash_count;
-    days_.sweep_lists +=
-        static_cast<double>(object::object_key_hash_count * (per_prefix / list_page_max + 1)) / load_.broker_count;
+    const std::uint64_t pages = object::object_key_hash_count * (per_prefix / list_page_max + 1);
+    days_.sweep_lists += static_cast<double>(pages) / load_.broker_count;
   }
 
   const MergeLoad load_;
