@@ -374,12 +374,16 @@ runtime::Task<std::vector<base::Result<bytes::Buffer>>> ShardAppender::read_run(
   std::vector<base::Result<bytes::Buffer>> results;
   results.reserve(places.size());
   bytes::Buffer all;
+  bool sparse = false;  // payloads that are little of what was read are copied: they must not keep the rest in memory
   if (places.size() > 1) {
     const Place& first = places.front();
     const Place& last = places.back();
     ENSURE(first.segment == last.segment && first.offset_bytes < last.offset_bytes, "a run of places out of order");
     Place whole = first;
     whole.length_bytes = last.offset_bytes + last.length_bytes - first.offset_bytes;
+    std::uint64_t payload_bytes = 0;
+    for (const Place& place : places) payload_bytes += place.length_bytes;
+    sparse = payload_bytes < whole.length_bytes / 2;
     ENSURE(whole.length_bytes <= read_run_bytes_max, "a run of places over {} bytes", whole.length_bytes);
     auto raw =
         co_await runtime::submit_to(runtime_.shard(runtime::ShardId(0)), [lane = lane_, whole] { return lane->read(whole); });
@@ -392,7 +396,7 @@ runtime::Task<std::vector<base::Result<bytes::Buffer>>> ShardAppender::read_run(
     if (!all.empty()) {
       bytes::Buffer payload = all.slice(place.offset_bytes - places.front().offset_bytes, place.length_bytes);
       if (bytes::crc32c(payload.view()) == place.crc) {
-        results.emplace_back(std::move(payload));
+        results.emplace_back(sparse ? bytes::Buffer::copy_of(payload.view()) : std::move(payload));
         continue;
       }
     }

@@ -122,7 +122,8 @@ class Appender {
   /// Reads a payload back, verified. corrupt names volume and place.
   virtual runtime::Task<base::Result<bytes::Buffer>> read(Place place) = 0;
   /// The same for several of one segment, ascending, whose bytes from first to last are at most read_run_bytes_max: one read of
-  /// the device, unless that fails or a checksum does not match: then each on its own. A result for each place, in order.
+  /// the device, unless that fails or a checksum does not match: then each on its own. A result for each
+  /// place, in order; together they keep at most about twice their own bytes in memory.
   virtual runtime::Task<std::vector<base::Result<bytes::Buffer>>> read_run(std::vector<Place> places) {
     std::vector<base::Result<bytes::Buffer>> results;
     for (const Place& place : places) results.push_back(co_await read(place));

@@ -80,6 +80,15 @@ TEST_F(WalTest, NeighboursAreReadInOneReadAndEachIsVerified) {
     ASSERT_OK(all[static_cast<std::size_t>(i)]);
     EXPECT_EQ(all[static_cast<std::size_t>(i)]->text(), payload_text(p1, i, 100 + i * 1000));
   }
+  EXPECT_TRUE(all[3]->shares_slab(*all[4])) << "not copied";
+  // Few bytes of much that was read are copied: kept, they must not keep the whole.
+  const auto ends = runtime.run(a->appender().read_run({places[0], places[4]}));
+  ASSERT_EQ(ends.size(), 2U);
+  ASSERT_OK(ends[0]);
+  ASSERT_OK(ends[1]);
+  EXPECT_EQ(ends[0]->text(), payload_text(p1, 0, 100));
+  EXPECT_EQ(ends[1]->text(), payload_text(p1, 4, 4100));
+  EXPECT_FALSE(ends[0]->shares_slab(*ends[1]));
   // One that is damaged, or said to be, holds no other.
   places[2].crc ^= 1U;
   all = runtime.run(a->appender().read_run(places));

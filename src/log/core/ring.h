@@ -9,7 +9,9 @@
 //             so a push moves at most chunk_slots_max elements and one pointer per chunk.
 #pragma once
 
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -31,7 +33,7 @@ class Ring {
   void push_back(T value) {
     if (full()) grow();
     std::unique_ptr<T[]>& chunk = chunks_[chunk_of(head_ + size_)];
-    if (!chunk) chunk = std::make_unique<T[]>(chunk_slots_);
+    if (!chunk) chunk = std::make_unique<T[]>(chunk_slots());
     ++size_;
     back() = std::move(value);
   }
@@ -39,7 +41,7 @@ class Ring {
     ENSURE(size_ > 0, "pop of an empty ring");
     T value = std::exchange(front(), T{});
     const std::size_t chunk = chunk_of(head_);
-    head_ = (head_ + 1) & (chunks_.size() * chunk_slots_ - 1);
+    head_ = (head_ + 1) & (chunks_.size() * chunk_slots() - 1);
     --size_;
     if (chunk_of(head_) != chunk) chunks_[chunk].reset();
     maybe_shrink();
@@ -56,32 +58,33 @@ class Ring {
     std::vector<std::unique_ptr<T[]>>().swap(chunks_);
     head_ = 0;
     size_ = 0;
-    chunk_slots_ = 0;
+    chunk_shift_ = 0;
   }
 
  private:
   static constexpr std::size_t chunk_slots_first = 4;
   static constexpr std::size_t chunk_slots_max = 64;
-  [[nodiscard]] std::size_t chunk_of(std::size_t position) const { return (position / chunk_slots_) & (chunks_.size() - 1); }
-  [[nodiscard]] T& slot(std::size_t position) { return chunks_[chunk_of(position)][position & (chunk_slots_ - 1)]; }
+  [[nodiscard]] std::size_t chunk_of(std::size_t position) const { return (position >> chunk_shift_) & (chunks_.size() - 1); }
+  [[nodiscard]] std::size_t chunk_slots() const { return std::size_t{1} << chunk_shift_; }
+  [[nodiscard]] T& slot(std::size_t position) { return chunks_[chunk_of(position)][position & (chunk_slots() - 1)]; }
   /// A single chunk is used round and round; of several, the front's is never shared with the back's next round.
   [[nodiscard]] bool full() const {
-    if (chunks_.size() <= 1) return size_ == chunks_.size() * chunk_slots_;
-    return size_ + (head_ & (chunk_slots_ - 1)) == chunks_.size() * chunk_slots_;
+    if (chunks_.size() <= 1) return size_ == chunks_.size() * chunk_slots();
+    return size_ + (head_ & (chunk_slots() - 1)) == chunks_.size() * chunk_slots();
   }
   void grow() {
-    if (chunks_.size() <= 1 && chunk_slots_ < chunk_slots_max) {
-      const std::size_t slots = chunks_.empty() ? chunk_slots_first : chunk_slots_ * 2;
+    if (chunks_.size() <= 1 && chunk_slots() < chunk_slots_max) {
+      const std::size_t slots = chunks_.empty() ? chunk_slots_first : chunk_slots() * 2;
       auto larger = std::make_unique<T[]>(slots);
       for (std::size_t i = 0; i < size_; ++i) larger[i] = std::move((*this)[i]);
       chunks_.resize(1);
       chunks_[0] = std::move(larger);
-      chunk_slots_ = slots;
+      chunk_shift_ = static_cast<std::uint32_t>(std::countr_zero(slots));
       head_ = 0;
       return;
     }
     if (chunks_.size() == 1 && head_ != 0) {
-      auto in_order = std::make_unique<T[]>(chunk_slots_);
+      auto in_order = std::make_unique<T[]>(chunk_slots());
       for (std::size_t i = 0; i < size_; ++i) in_order[i] = std::move((*this)[i]);
       chunks_[0] = std::move(in_order);
       head_ = 0;
@@ -90,16 +93,16 @@ class Ring {
     const std::size_t first = chunk_of(head_);
     for (std::size_t i = 0; i < chunks_.size(); ++i) more[i] = std::move(chunks_[(first + i) & (chunks_.size() - 1)]);
     chunks_ = std::move(more);
-    head_ &= chunk_slots_ - 1;
+    head_ &= chunk_slots() - 1;
   }
   void maybe_shrink() {
     if (size_ == 0 && chunks_.size() > 1) clear();
   }
 
   std::vector<std::unique_ptr<T[]>> chunks_;  ///< as many as a power of two, some of them not made
-  std::size_t head_ = 0;                      ///< in [0, chunks x chunk_slots_)
+  std::size_t head_ = 0;                      ///< in [0, chunks x chunk_slots())
   std::size_t size_ = 0;
-  std::size_t chunk_slots_ = 0;  ///< of every chunk: a power of two once there is one
+  std::uint32_t chunk_shift_ = 0;  ///< every chunk has 2^chunk_shift_ slots; no division: every look at the tail comes here
 };
 
 /// First index in [0, size) for which `after(i)` is true, or size; `after` is false then true along the range.
