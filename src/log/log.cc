@@ -184,7 +184,10 @@ runtime::Task<base::Result<void>> LogImpl::open(meta::Snapshot snapshot, wal::Re
     }
   }
   co_await release_unknown(std::move(unknown_places), std::move(unknown_partitions));
-  opener_ = std::make_unique<Opener>(doors_, std::move(snapshot.objects), &scope_->stop_token(), std::move(progress));
+  std::vector<meta::ManifestRecord> manifests;
+  for (auto& [id, manifest] : snapshot.manifests) manifests.push_back(std::move(manifest));
+  opener_ = std::make_unique<Opener>(doors_, std::move(snapshot.objects), std::move(manifests), &scope_->stop_token(),
+                                     std::move(progress));
   scope_->spawn("open partitions", fetch_and_adopt());
   const base::MonoTime deadline = runtime::Reactor::current().now() + doors_.options.open_wait_max;
   if (co_await opened_.wait(deadline, &scope_->stop_token()) == runtime::Wake::timeout) {

@@ -21,6 +21,7 @@
 
 #include "base/result.h"
 #include "bytes/buffer.h"
+#include "log/manifest.h"
 #include "meta/meta.h"
 #include "model/record_batch.h"
 #include "model/topic_config.h"
@@ -190,6 +191,7 @@ struct Location {
 struct Options {
   std::uint64_t tail_memory_bytes_max = 256U << 20U;  ///< group memory kept for tail reads before it is left to the WAL
   std::uint64_t block_cache_bytes = 64U << 20U;       ///< all shards together
+  std::uint64_t cold_index_bytes = 16U << 20U;        ///< leaves and footers of history, all shards together
   std::uint32_t producers_per_partition_max = 100000;
   std::int64_t producer_id_expiration_ms = 86400000;
   std::uint32_t unconfirmed_batches_per_partition_max = 100000;
@@ -239,6 +241,17 @@ class Shard {
     std::uint64_t payload_bytes = 0;
     base::WallMs max_timestamp = -1;
   };
+  // Manifests; see log/manifest.h. A shard without them says nothing.
+  /// Empty: no such partition, or it is not open.
+  [[nodiscard]] virtual std::optional<ManifestBasis> manifest_basis(const model::TopicPartition&) const { return std::nullopt; }
+  /// The manifest is committed: history below its covers_to is found through it from now on, and the extents below it go. Readers in
+  /// flight at worst look again.
+  virtual void apply_manifest(ManifestPtr) {}
+  /// A leaf of the partition's manifest, from the cache where it is there.
+  virtual runtime::Task<base::Result<std::shared_ptr<const object::Leaf>>> read_leaf(model::TopicPartition, object::LeafRef,
+                                                                                     base::MonoTime) {
+    co_return base::fail(base::ErrorKind::not_found, "no manifests here");
+  }
   [[nodiscard]] virtual std::vector<model::TopicPartition> partitions() const = 0;
   [[nodiscard]] virtual std::vector<Extent> extents(const model::TopicPartition& partition) const = 0;
   /// Objects that no extent needs, but which alone state a producer that is remembered (for producer.id.expiration.ms, or until

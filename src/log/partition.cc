@@ -55,6 +55,8 @@ void Partition::check() const {
          tail.size() - tail.confirmed_count(), pending.size());
   ENSURE(tail.empty() || tail[tail.size() - 1].end == end, "the tail ends at {}, the log at {}",
          tail[tail.size() - 1].end.value(), end.value());
+  ENSURE(covers_to() <= high_watermark, "the manifest covers up to {}, the high watermark is {}", covers_to().value(),
+         high_watermark.value());
   ENSURE(extents.empty() || extents.end() <= high_watermark, "objects hold offsets up to {}, the high watermark is {}",
          extents.end().value(), high_watermark.value());
 }

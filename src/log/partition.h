@@ -1,6 +1,6 @@
 // log/partition.h: the state of one partition on its shard.
 // Why:        everything that sequences a partition lies in one place, touched by one reactor only.
-// Place:      owned by ShardLog; append.cc, confirm.cc, upload.cc, read.cc, query.cc and recover.cc act on it.
+// Place:      owned by ShardLog; append.cc, confirm.cc, upload.cc, read.cc, query.cc, history.cc and recover.cc act on it.
 // Invariants: log_start <= high_watermark <= end; tail's records are contiguous and the last one ends at `end`; the records
 //             [tail.confirmed_count(), tail.size()) are exactly `pending`, in order (check() asserts it at every change).
 //             Between the failure that leads to a void and the decision of its transaction (phase voiding) nothing is
@@ -105,7 +105,8 @@ class Partition : public Link<DirtyTag>, public Link<BacklogTag> {
   Ring<Pending> pending;
   std::uint64_t outstanding_count = 0;  ///< records handed to the WAL of which nothing was heard yet, also given-up ones
   std::vector<wal::Place> held_places;  ///< of a quarantined partition: nothing of it is freed until it is deleted
-  Extents extents;
+  Extents extents;                      ///< from the manifest's covers_to on
+  ManifestPtr manifest;                 ///< what lies below it; null: nothing does
 
   std::unique_ptr<ProducerTable> producers;            ///< null until a producer is seen
   std::unique_ptr<Transactions> transactions;          ///< null until a transaction is seen
@@ -126,6 +127,8 @@ class Partition : public Link<DirtyTag>, public Link<BacklogTag> {
   [[nodiscard]] model::Offset uploaded_to() const {
     return tail.uploaded_count() < tail.size() ? tail[tail.uploaded_count()].base : end;
   }
+  /// End of what the manifest holds; reads below it go through it.
+  [[nodiscard]] model::Offset covers_to() const { return manifest ? manifest->root.covers_to : model::Offset(0); }
   [[nodiscard]] bool has_backlog() const { return tail.uploaded_count() < tail.confirmed_count(); }
   [[nodiscard]] model::Offset readable_end(Isolation isolation) const {
     return isolation == Isolation::read_committed ? last_stable : high_watermark;

@@ -19,8 +19,9 @@ inline constexpr std::size_t wal_reads_inflight_max = 32;    ///< per shard
 inline constexpr std::size_t object_reads_inflight_max = 8;  ///< objects fetched side by side for one read
 inline constexpr std::uint32_t readahead_first_bytes = 1U << 20U;
 inline constexpr std::uint32_t readahead_max_bytes = 8U << 20U;
-inline constexpr std::size_t read_attempts_max = 8;          ///< what was planned may move to an object meanwhile
-inline constexpr std::size_t time_search_steps_max = 64;     ///< blocks or batches opened for one question by time
+inline constexpr std::size_t read_attempts_max = 8;       ///< what was planned may move to an object meanwhile
+inline constexpr std::size_t time_search_steps_max = 64;  ///< blocks or batches opened for one question by time
+inline constexpr base::Duration locate_timeout = std::chrono::seconds(10);
 inline constexpr std::uint64_t record_overhead_bytes = 128;  ///< what a tail record costs beside its payload
 inline constexpr std::size_t combine_crc_bytes_min =
     16384;  ///< from here on combining CRCs is cheaper than reading the batch again
@@ -78,6 +79,7 @@ struct PartitionEvidence {
   model::TopicPartition id;
   meta::OwnRecord own;
   model::Offset log_start{0};
+  ManifestPtr manifest;                       ///< null: none; objects below its covers_to do not count
   std::vector<Uploaded> uploaded;             ///< in upload order
   std::vector<wal::RecoveredRecord> records;  ///< as recovered
   std::optional<model::Offset> stated;        ///< highest high watermark that a valid group states

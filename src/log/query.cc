@@ -98,9 +98,11 @@ runtime::Task<base::Result<bytes::Buffer>> ShardLog::load_holder(PartitionPtr p,
     if (!p->tail[at].memory.empty()) co_return p->tail[at].memory;
     co_return co_await appender_->read(p->tail[at].place);
   }
+  ColdExtentPtr cold;
+  if (offset < p->covers_to()) { WEIR_CO_TRY_ASSIGN(cold, co_await find_cold(p, offset, deadline)); }
   const std::size_t e = p->extents.find(offset);
-  if (e == p->extents.size()) co_return base::fail(base::ErrorKind::not_found, "the offset lies in no object");
-  const log::Extent& extent = p->extents[e];
+  if (!cold && e == p->extents.size()) co_return base::fail(base::ErrorKind::not_found, "the offset lies in no object");
+  const log::Extent& extent = cold ? cold->extent : p->extents[e];
   std::vector<cache::BlockKey> blocks;
   blocks.push_back({.identity = {.cluster = doors_.cluster, .object = extent.object->id},
                     .object_key = extent.object->key,
@@ -136,7 +138,17 @@ runtime::Task<base::Result<OffsetAndTimestamp>> ShardLog::search_time(PartitionP
                                                                       base::MonoTime deadline) {
   model::Offset from = p->log_start;
   for (std::size_t attempt = 0; attempt < time_search_steps_max; ++attempt) {
-    const std::optional<Holder> holder = next_holder(*p, from, timestamp);
+    std::optional<Holder> holder;
+    if (from < p->covers_to()) {
+      const ManifestPtr manifest = p->manifest;
+      auto cold = co_await next_cold_holder(p, from, timestamp, deadline);
+      if (p->phase == Phase::removed) co_return base::fail(base::ErrorKind::not_found, "the topic was deleted");
+      if (!cold && p->manifest != manifest) continue;
+      if (!cold) co_return std::unexpected(std::move(cold).error());
+      holder = *cold;
+      if (!holder) from = std::max(from, manifest->root.covers_to);
+    }
+    if (!holder) holder = next_holder(*p, from, timestamp);
     if (!holder) co_return OffsetAndTimestamp{};
     auto loaded = co_await load_holder(p, holder->offset, deadline);
     if (p->phase == Phase::removed) co_return base::fail(base::ErrorKind::not_found, "the topic was deleted");
@@ -160,6 +172,10 @@ runtime::Task<base::Result<OffsetAndTimestamp>> ShardLog::search_time(PartitionP
 runtime::Task<base::Result<base::WallMs>> ShardLog::highest_timestamp(PartitionPtr p, base::MonoTime deadline) {
   const model::Offset from = p->log_start;
   base::WallMs highest = highest_by_headers(*p, from);
+  if (from < p->covers_to()) {
+    WEIR_CO_TRY_ASSIGN(const base::WallMs in_history, co_await highest_in_history(p, from, deadline));
+    highest = std::max(highest, in_history);
+  }
   if (from >= p->high_watermark) co_return highest;
   auto holder = co_await load_holder(p, from, deadline);
   WEIR_CO_TRY(holder);
@@ -214,32 +230,34 @@ EpochEnd ShardLog::epoch_end(model::TopicPartition partition, model::LeaderEpoch
   return {.epoch = after == 0 ? epoch : p->epochs[after - 1].epoch, .end_offset = std::min(end, p->high_watermark)};
 }
 
-base::Result<std::optional<Location>> ShardLog::locate(model::TopicPartition partition, model::Offset offset) {
+runtime::Task<base::Result<std::optional<Location>>> ShardLog::locate(model::TopicPartition partition, model::Offset offset) {
   const PartitionPtr p = find(partition);
-  if (!p) return base::fail(base::ErrorKind::not_found, "no such partition");
-  if (p->phase == Phase::loading) return base::fail(base::ErrorKind::retry, "the partition is not open yet");
-  if (offset < p->log_start || offset >= p->high_watermark) return std::optional<Location>();
+  if (!p) co_return base::fail(base::ErrorKind::not_found, "no such partition");
+  if (p->phase == Phase::loading) co_return base::fail(base::ErrorKind::retry, "the partition is not open yet");
+  if (offset < p->log_start || offset >= p->high_watermark) co_return std::optional<Location>();
+  ColdExtentPtr cold;
+  if (offset < p->covers_to()) { WEIR_CO_TRY_ASSIGN(cold, co_await find_cold(p, offset, now() + locate_timeout)); }
   const std::size_t e = p->extents.find(offset);
   const std::size_t at = p->tail.find(offset);
-  if (e < p->extents.size()) {
-    const log::Extent& extent = p->extents[e];
+  if (cold || e < p->extents.size()) {
+    const log::Extent& extent = cold ? cold->extent : p->extents[e];
     const object::BlockRef& block = extent.blocks[log::Extents::find_block(extent, offset)];
-    return Location{.kind = Location::Kind::object,
-                    .base_offset = block.base_offset,
-                    .end_offset = block.end_offset,
-                    .object = extent.object->id,
-                    .object_key = extent.object->key,
-                    .position = block.position,
-                    .size_bytes = block.payload_bytes};
+    co_return Location{.kind = Location::Kind::object,
+                       .base_offset = block.base_offset,
+                       .end_offset = block.end_offset,
+                       .object = extent.object->id,
+                       .object_key = extent.object->key,
+                       .position = block.position,
+                       .size_bytes = block.payload_bytes};
   }
-  if (at == p->tail.size()) return std::optional<Location>();
+  if (at == p->tail.size()) co_return std::optional<Location>();
   const TailRecord& record = p->tail[at];
-  return Location{.kind = record.memory.empty() ? Location::Kind::wal : Location::Kind::memory,
-                  .base_offset = record.base,
-                  .end_offset = record.end,
-                  .place = record.place,
-                  .position = record.place.offset_bytes,
-                  .size_bytes = record.size_bytes};
+  co_return Location{.kind = record.memory.empty() ? Location::Kind::wal : Location::Kind::memory,
+                     .base_offset = record.base,
+                     .end_offset = record.end,
+                     .place = record.place,
+                     .position = record.place.offset_bytes,
+                     .size_bytes = record.size_bytes};
 }
 
 }  // namespace weir::log

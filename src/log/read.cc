@@ -1,4 +1,5 @@
-// Reading batches: from group memory, from the WAL where memory was dropped, from objects through the block cache.
+// Reading batches: from group memory, from the WAL where memory was dropped, from objects through the block cache: recent ones by
+// the extents in memory, older ones through the partition's manifest.
 #include <algorithm>
 
 #include "log/shard.h"
@@ -86,6 +87,8 @@ struct ShardLog::ObjectPlan {
     std::vector<std::size_t> waited;  ///< of them, those that were not in memory
   };
   std::vector<Part> parts;
+  std::uint64_t total_bytes = 0;  ///< about what the read gets of them
+  model::Offset next;
 };
 
 void ShardLog::fill_watermarks(const Partition& p, ReadOutcome& outcome) {
@@ -140,6 +143,9 @@ runtime::Task<ReadOutcome> ShardLog::read(ReadRequest request) {
       const bool lost = in_tail && got.kind() == ErrorKind::corrupt;
       co_return refuse(lost ? Errc::quarantined : Errc::store_unavailable, got.error().text);
     }
+    // It moved under the manifest meanwhile, and with it the spans that tell which of it was aborted.
+    const bool left_tail = p->tail.empty() || request.offset < p->tail[0].base;
+    if (request.offset < p->covers_to() && left_tail && !got->aborted) continue;
     // Retention or DeleteRecords went past it meanwhile, and the spans that tell which of it was aborted are forgotten.
     if (request.offset < p->log_start) continue;
     outcome.batches = std::move(got->batches);
@@ -148,7 +154,9 @@ runtime::Task<ReadOutcome> ShardLog::read(ReadRequest request) {
       outcome.end = got->end;
       cells_.read_from(got->from).time.record(now() - began);
     }
-    if (request.isolation == Isolation::read_committed && p->transactions && outcome.size_bytes > 0) {
+    if (request.isolation == Isolation::read_committed && got->aborted) {
+      outcome.aborted = std::move(*got->aborted);
+    } else if (request.isolation == Isolation::read_committed && p->transactions && outcome.size_bytes > 0) {
       outcome.aborted = p->transactions->spans_touching(request.offset, got->end);
     }
     co_return outcome;
@@ -206,34 +214,39 @@ runtime::Task<void> ShardLog::load_place(TailPlan* plan, std::size_t index) {
   }
 }
 
-ShardLog::ObjectPlan ShardLog::plan_objects(Partition& p, model::Offset from, model::Offset to, std::uint32_t max_bytes) {
-  ObjectPlan plan;
-  std::uint64_t total = 0;
-  model::Offset next = from;
-  for (std::size_t i = p.extents.find(from); i < p.extents.size() && plan.parts.size() < object_reads_inflight_max; ++i) {
-    const log::Extent& extent = p.extents[i];
-    if (extent.base >= to || (total > 0 && total >= max_bytes)) break;
-    ObjectPlan::Part part;
-    std::uint64_t ahead = 0;
-    const object::Identity identity{.cluster = doors_.cluster, .object = extent.object->id};
-    for (std::size_t b = log::Extents::find_block(extent, std::max(next, extent.base)); b < extent.blocks.size(); ++b) {
-      const object::BlockRef& block = extent.blocks[b];
-      const bool wanted = block.base_offset < to && (total == 0 || total < max_bytes) && ahead == 0;
-      if (!wanted && ahead >= p.readahead_bytes) break;
-      part.blocks.push_back({.identity = identity, .object_key = extent.object->key, .partition = p.id, .ref = block});
-      if (!wanted) {
-        ahead += block.payload_bytes;
-        continue;
-      }
-      ++part.wanted;
-      // Of a block that the read enters in its middle, about the share behind the offset counts.
-      const auto span = static_cast<double>(block.end_offset - block.base_offset);
-      const auto rest = static_cast<double>(block.end_offset - std::max(next, block.base_offset));
-      total += std::max<std::uint64_t>(1, static_cast<std::uint64_t>(block.payload_bytes * (rest / span)));
-      next = block.end_offset;
+// Blocks of one extent from plan.next on. False: nothing more is wanted.
+bool ShardLog::plan_extent(const Partition& p, const log::Extent& extent, model::Offset to, std::uint32_t max_bytes,
+                           ObjectPlan& plan) const {
+  if (extent.base >= to || (plan.total_bytes > 0 && plan.total_bytes >= max_bytes)) return false;
+  ObjectPlan::Part part;
+  std::uint64_t ahead = 0;
+  const object::Identity identity{.cluster = doors_.cluster, .object = extent.object->id};
+  for (std::size_t b = log::Extents::find_block(extent, std::max(plan.next, extent.base)); b < extent.blocks.size(); ++b) {
+    const object::BlockRef& block = extent.blocks[b];
+    const bool wanted = block.base_offset < to && (plan.total_bytes == 0 || plan.total_bytes < max_bytes) && ahead == 0;
+    if (!wanted && ahead >= p.readahead_bytes) break;
+    part.blocks.push_back({.identity = identity, .object_key = extent.object->key, .partition = p.id, .ref = block});
+    if (!wanted) {
+      ahead += block.payload_bytes;
+      continue;
     }
-    if (part.wanted == 0) break;
-    plan.parts.push_back(std::move(part));
+    ++part.wanted;
+    // Of a block that the read enters in its middle, about the share behind the offset counts.
+    const auto span = static_cast<double>(block.end_offset - block.base_offset);
+    const auto rest = static_cast<double>(block.end_offset - std::max(plan.next, block.base_offset));
+    plan.total_bytes += std::max<std::uint64_t>(1, static_cast<std::uint64_t>(block.payload_bytes * (rest / span)));
+    plan.next = block.end_offset;
+  }
+  if (part.wanted == 0) return false;
+  plan.parts.push_back(std::move(part));
+  return true;
+}
+
+ShardLog::ObjectPlan ShardLog::plan_objects(const Partition& p, model::Offset from, model::Offset to,
+                                            std::uint32_t max_bytes) const {
+  ObjectPlan plan{.next = from};
+  for (std::size_t i = p.extents.find(from); i < p.extents.size() && plan.parts.size() < object_reads_inflight_max; ++i) {
+    if (!plan_extent(p, p.extents[i], to, max_bytes, plan)) break;
   }
   return plan;
 }
@@ -251,7 +264,22 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
   } else {
     p->readahead_bytes = 0;
   }
-  ObjectPlan plan = plan_objects(*p, from, to, max_bytes);
+  const ManifestPtr manifest = p->manifest;
+  const bool in_history = from < p->covers_to();
+  ObjectPlan plan;
+  Run run;
+  run.from = ReadFrom::memory;
+  if (in_history) {
+    const auto cold = co_await find_cold(p, from, deadline);
+    // The manifest that was asked is not the present one: what it named may be gone.
+    if (!cold && (p->manifest != manifest || from < p->log_start)) co_return moved();
+    if (!cold) co_return std::unexpected(cold.error());
+    plan.next = from;
+    (void)plan_extent(*p, (*cold)->extent, to, max_bytes, plan);
+    run.aborted = (*cold)->aborted;
+  } else {
+    plan = plan_objects(*p, from, to, max_bytes);
+  }
   ENSURE(!plan.parts.empty(), "offset {} lies between log start {} and the tail, but no object holds it", from.value(),
          p->log_start.value());
   if (plan.parts.size() == 1) {
@@ -261,8 +289,6 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
     for (std::size_t i = 0; i < plan.parts.size(); ++i) loads.spawn("read object", load_part(&plan, i, deadline));
     co_await loads.join();
   }
-  Run run;
-  run.from = ReadFrom::memory;
   Cutter cutter(from, to, max_bytes, at_least_one);
   bool more = true;
   for (std::size_t i = 0; i < plan.parts.size() && more; ++i) {
@@ -270,7 +296,7 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
     if (!part.loaded) {
       if (!run.batches.empty()) break;  // what came before it is good
       // Dropped by retention meanwhile: the log start is above it now, and the next look says so.
-      if (from < p->log_start || p->phase == Phase::removed) co_return moved();
+      if (from < p->log_start || p->phase == Phase::removed || p->manifest != manifest) co_return moved();
       co_return std::unexpected(std::move(part.loaded).error());
     }
     if (!part.waited.empty()) run.from = ReadFrom::store;
@@ -282,6 +308,7 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
     }
   }
   run.end = cutter.end();
+  if (run.aborted) std::erase_if(*run.aborted, [&](const auto& span) { return span.last < from || span.first >= run.end; });
   p->sequential_next = run.end;
   co_return run;
 }

@@ -34,7 +34,7 @@ const char* case_label(const PartitionEvidence& evidence, const wal::PartitionDe
   if (!decision.tail.empty() && !decision.dead.empty()) return "case=\"tail_and_dead\"";
   if (!decision.tail.empty()) return "case=\"tail\"";
   if (!decision.dead.empty()) return "case=\"dead_only\"";
-  return evidence.uploaded.empty() ? "case=\"empty\"" : "case=\"objects_only\"";
+  return evidence.uploaded.empty() && !evidence.manifest ? "case=\"empty\"" : "case=\"objects_only\"";
 }
 
 }  // namespace
@@ -58,7 +58,9 @@ runtime::Task<void> ShardLog::adopt(PartitionEvidence evidence) {
   std::vector<ChainInput> entries;
   for (const auto& uploaded : evidence.uploaded)
     entries.push_back({.base = uploaded.entry.base_offset, .end = uploaded.entry.end_offset});
-  const Chain chain = connect_entries(entries, evidence.log_start);
+  // Recent objects below the manifest's end do not count, as those below the log start.
+  const model::Offset covers_to = evidence.manifest ? evidence.manifest->root.covers_to : model::Offset(0);
+  const Chain chain = connect_entries(entries, std::max(evidence.log_start, covers_to));
   p->own = evidence.own;
   p->log_start = evidence.log_start;
   if (!evidence.unreadable_object.empty() || !chain.gap.empty()) {
@@ -78,6 +80,7 @@ runtime::Task<void> ShardLog::adopt(PartitionEvidence evidence) {
   }
   p->high_watermark = p->end = decision.end;
   p->stated = p->own.start();
+  restore_manifest(*p, evidence);
   restore_uploaded(*p, evidence, chain);
   auto restored = co_await restore_tail(p, evidence, decision.tail);
   if (p->phase != Phase::loading) co_return;
@@ -92,6 +95,7 @@ runtime::Task<void> ShardLog::adopt(PartitionEvidence evidence) {
   if (p->transactions) p->transactions->confirmed_to(p->high_watermark);
   p->renew_last_stable();
   if (p->config->timestamp_type == model::TimestampType::log_append_time) {
+    if (p->manifest) p->last_append_time = p->manifest->root.max_timestamp();
     if (!p->extents.empty()) p->last_append_time = p->extents[p->extents.size() - 1].max_timestamp;
     if (!p->tail.empty()) p->last_append_time = std::max(p->last_append_time, p->tail[p->tail.size() - 1].max_timestamp);
   }
@@ -125,11 +129,21 @@ runtime::Task<void> ShardLog::adopt_again(std::vector<PartitionEvidence> partiti
   }
 }
 
+void ShardLog::restore_manifest(Partition& p, const PartitionEvidence& evidence) {
+  if (!evidence.manifest) return;
+  p.manifest = evidence.manifest;
+  for (const object::EpochStart& epoch : p.manifest->root.epochs) p.begin_epoch(epoch.epoch, epoch.start);
+  for (const object::ManifestProducer& producer : p.manifest->root.producers) {
+    p.producer_table().merge(producer.state, producer.last_timestamp, producer.last_offset + 1);
+  }
+}
+
 void ShardLog::restore_uploaded(Partition& p, const PartitionEvidence& evidence, const Chain& chain) {
   std::size_t next_used = 0;
   for (std::size_t i = 0; i < evidence.uploaded.size(); ++i) {
     const auto& [object, entry] = evidence.uploaded[i];
     const bool used = next_used < chain.used.size() && chain.used[next_used] == i;
+    if (entry.end_offset <= p.covers_to()) continue;
     for (object::ProducerDelta delta : entry.producers) {
       // A transaction that lies below the log start with all its records is over for every reader.
       if (!used) delta.open_transaction_start = model::Offset(-1);

@@ -50,6 +50,7 @@ void ShardLog::start() {
   const auto shard_count = static_cast<std::uint32_t>(doors_.runtime.shards.size());
   cache_ =
       cache::make_block_cache(doors_.runtime, doors_.store, {.capacity_bytes = doors_.options.block_cache_bytes / shard_count});
+  cold_ = std::make_unique<ColdIndex>(doors_, doors_.options.cold_index_bytes / shard_count);
   scope_ = std::make_unique<runtime::Scope>();
   wal_reads_ = std::make_unique<runtime::Semaphore>(wal_reads_inflight_max);
   scope_->spawn("expire producers", expire_producers());
@@ -121,6 +122,7 @@ void ShardLog::remove_topic(model::TopicId topic) {
     p->pending.clear();
     p->tail = Tail();
     p->extents = Extents();
+    p->manifest = nullptr;
     remove_backlog(*p, p->backlog_bytes);
     unlist_backlog(*p);
     List<Partition, DirtyTag>::remove(*p);
@@ -315,7 +317,7 @@ base::Result<PartitionState> ShardLog::state(model::TopicPartition partition) {
                        .last_stable_offset = p->last_stable,
                        .end = p->end,
                        .epoch = p->own.epoch(),
-                       .uploaded_bytes = p->extents.payload_bytes()};
+                       .uploaded_bytes = p->extents.payload_bytes() + (p->manifest ? p->manifest->root.payload_bytes() : 0)};
   for (std::size_t i = p->tail.uploaded_count(); i < p->tail.size(); ++i) state.tail_bytes += p->tail[i].size_bytes;
   state.quarantined = p->phase == Phase::quarantined;
   state.quarantine_reason = p->phase == Phase::loading ? "the footers of its objects are not read yet" : p->quarantine_reason;

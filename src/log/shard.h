@@ -1,7 +1,7 @@
 // log/shard.h: the partitions of one shard: sequencing, confirmation, the tail's memory, reads, uploads.
 // Why:        one object per shard keeps what its partitions share: the appender, the block cache, budgets and lists.
 // Place:      made by Log, used on its own reactor only. Files: shard.cc (life, lists, memory), append.cc, confirm.cc,
-//             upload.cc, read.cc, query.cc, wait.cc, recover.cc.
+//             upload.cc, read.cc, query.cc, history.cc, wait.cc, recover.cc.
 // Invariants: the dirty list holds exactly the partitions with an unstated high watermark above what is uploaded; the backlog
 //             list those with confirmed batches that are not uploaded, oldest first. Cost of both: O(what is on them).
 // Limits:     Options, and the constants in parts.h.
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cache/block_cache.h"
+#include "log/cold.h"
 #include "log/log.h"
 #include "log/partition.h"
 #include "log/parts.h"
@@ -51,7 +52,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   EpochEnd epoch_end(model::TopicPartition partition, model::LeaderEpoch epoch);
   runtime::Task<Errc> raise_log_start(model::TopicPartition partition, model::Offset to);
   runtime::Task<Log::Deleted> delete_records(model::TopicPartition partition, model::Offset to, base::MonoTime deadline);
-  base::Result<std::optional<Location>> locate(model::TopicPartition partition, model::Offset offset);
+  runtime::Task<base::Result<std::optional<Location>>> locate(model::TopicPartition partition, model::Offset offset);
   void add_waiters(std::uint64_t id, std::shared_ptr<WaitState> state,
                    std::vector<std::pair<std::size_t, Log::WaitPosition>> positions);
   void remove_waiters(std::uint64_t id) { wait_groups_.erase(id); }
@@ -68,6 +69,10 @@ class ShardLog final : public Shard, public wal::ShardSink {
   void committed(const meta::ObjectRecord& object, const std::vector<object::PartitionEntry>& entries) override;
   void abandoned() override;
   wal::Appender& appender() override { return *appender_; }
+  [[nodiscard]] std::optional<ManifestBasis> manifest_basis(const model::TopicPartition& partition) const override;
+  void apply_manifest(ManifestPtr manifest) override;
+  runtime::Task<base::Result<LeafPtr>> read_leaf(model::TopicPartition partition, object::LeafRef ref,
+                                                 base::MonoTime deadline) override;
   [[nodiscard]] std::vector<model::TopicPartition> partitions() const override;
   [[nodiscard]] std::vector<Extent> extents(const model::TopicPartition& partition) const override;
   [[nodiscard]] std::optional<std::vector<model::ObjectId>> kept_objects() const override;
@@ -147,13 +152,17 @@ class ShardLog final : public Shard, public wal::ShardSink {
     bytes::BufferList batches;
     model::Offset end{-1};  ///< after the last batch
     ReadFrom from = ReadFrom::group;
+    std::optional<std::vector<object::AbortedSpan>> aborted{};  ///< of history: those that touch it, as its manifest has them
   };
   runtime::Task<bool> wait_loaded(PartitionPtr p, base::MonoTime deadline);
   runtime::Task<base::Result<Run>> read_tail(PartitionPtr p, model::Offset from, model::Offset to, std::uint32_t max_bytes,
                                              bool at_least_one);
   runtime::Task<base::Result<Run>> read_objects(PartitionPtr p, model::Offset from, model::Offset to, std::uint32_t max_bytes,
                                                 bool at_least_one, base::MonoTime deadline);
-  [[nodiscard]] ObjectPlan plan_objects(Partition& p, model::Offset from, model::Offset to, std::uint32_t max_bytes);
+  [[nodiscard]] ObjectPlan plan_objects(const Partition& p, model::Offset from, model::Offset to,
+                                        std::uint32_t max_bytes) const;
+  [[nodiscard]] bool plan_extent(const Partition& p, const log::Extent& extent, model::Offset to, std::uint32_t max_bytes,
+                                 ObjectPlan& plan) const;
   runtime::Task<void> load_part(ObjectPlan* plan, std::size_t index, base::MonoTime deadline);
   runtime::Task<void> load_place(TailPlan* plan, std::size_t index);
   static void fill_watermarks(const Partition& p, ReadOutcome& outcome);
@@ -168,6 +177,15 @@ class ShardLog final : public Shard, public wal::ShardSink {
   runtime::Task<base::Result<OffsetAndTimestamp>> search_time(PartitionPtr p, base::WallMs timestamp, base::MonoTime deadline);
   runtime::Task<base::Result<base::WallMs>> highest_timestamp(PartitionPtr p, base::MonoTime deadline);
 
+  // history.cc: below the manifest's covers_to
+  [[nodiscard]] object::ManifestIdentity manifest_identity(const Partition& p) const {
+    return {.cluster = doors_.cluster, .partition = p.id};
+  }
+  runtime::Task<base::Result<ColdExtentPtr>> find_cold(PartitionPtr p, model::Offset offset, base::MonoTime deadline);
+  runtime::Task<base::Result<std::optional<Holder>>> next_cold_holder(PartitionPtr p, model::Offset from,
+                                                                      base::WallMs timestamp, base::MonoTime deadline);
+  runtime::Task<base::Result<base::WallMs>> highest_in_history(PartitionPtr p, model::Offset from, base::MonoTime deadline);
+
   // wait.cc
   [[nodiscard]] static std::uint64_t readable_bytes(const Partition& p, const WaitNode& node, std::uint64_t bytes_max);
   void report(WaitNode& node, std::uint64_t bytes, bool end) const;
@@ -177,6 +195,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   runtime::Task<base::Result<void>> restore_tail(PartitionPtr p, const PartitionEvidence& evidence,
                                                  std::vector<std::size_t> order);
   static void restore_uploaded(Partition& p, const PartitionEvidence& evidence, const Chain& chain);
+  static void restore_manifest(Partition& p, const PartitionEvidence& evidence);
 
   const Doors& doors_;
   Cells& cells_;
@@ -187,6 +206,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   std::int64_t producer_id_expiration_ms_;
   wal::Appender* appender_ = nullptr;
   std::unique_ptr<cache::BlockCache> cache_;
+  std::unique_ptr<ColdIndex> cold_;
   std::unique_ptr<runtime::Scope> scope_;
   std::unique_ptr<runtime::Semaphore> wal_reads_;
   runtime::Event room_;  ///< pulsed when fewer records wait for their upload or confirmation

@@ -262,6 +262,38 @@ base::Result<ObjectRecord> decode_object(const keyspace::KeyValue& entry) {
   return close(entry, in, std::move(record));
 }
 
+std::string encode(std::string_view key, const ManifestRecord& record) {
+  Packer out = begin();
+  out.put(record.sequence);
+  out.put(record.covers_to.value());
+  put_id(out, record.page);
+  out.put_string(record.key);
+  out.put(record.root_position);
+  out.put(record.root_bytes);
+  out.put(record.root_crc);
+  return finish(key, out);
+}
+
+base::Result<ManifestRecord> decode_manifest(const keyspace::KeyValue& entry) {
+  WEIR_TRY_ASSIGN(Unpacker in, open(entry));
+  const auto partition = keys::parse_partition(keys::rest(entry.key, keys::manifest_prefix));
+  if (!partition) return corrupt(entry.key, "the key names no partition");
+  ManifestRecord record;
+  record.partition = *partition;
+  record.revision = entry.mod_revision;
+  record.sequence = in.get<std::uint64_t>();
+  record.covers_to = model::Offset(in.get<std::int64_t>());
+  record.page = get_id<model::ObjectId>(in);
+  record.key = in.get_string();
+  record.root_position = in.get<std::uint64_t>();
+  record.root_bytes = in.get<std::uint32_t>();
+  record.root_crc = in.get<std::uint32_t>();
+  if (!in.failed() && (record.sequence == 0 || record.covers_to.value() < 0 || record.root_bytes == 0)) {
+    return corrupt(entry.key, "an impossible manifest");
+  }
+  return close(entry, in, std::move(record));
+}
+
 std::string encode(std::string_view key, const GarbageRecord& record) {
   Packer out = begin();
   out.put_string(record.key);

@@ -34,6 +34,7 @@ struct DeletionRecord {
 [[nodiscard]] std::string encode(std::string_view key, const OwnRecord& record);
 [[nodiscard]] std::string encode(std::string_view key, const CommitRecord& record);
 [[nodiscard]] std::string encode(std::string_view key, const ObjectRecord& record);
+[[nodiscard]] std::string encode(std::string_view key, const ManifestRecord& record);
 [[nodiscard]] std::string encode(std::string_view key, const GarbageRecord& record);
 [[nodiscard]] std::string encode(std::string_view key, const DeletionRecord& record);
 [[nodiscard]] std::string encode(std::string_view key, const ConfigRecord& record);
@@ -48,6 +49,7 @@ struct DeletionRecord {
 [[nodiscard]] base::Result<OwnRecord> decode_own(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<CommitRecord> decode_commit(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<ObjectRecord> decode_object(const keyspace::KeyValue& entry);
+[[nodiscard]] base::Result<ManifestRecord> decode_manifest(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<GarbageRecord> decode_garbage(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<DeletionRecord> decode_deletion(const keyspace::KeyValue& entry);
 [[nodiscard]] base::Result<ConfigRecord> decode_config(const keyspace::KeyValue& entry);

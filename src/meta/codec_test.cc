@@ -66,7 +66,18 @@ OwnRecord sample_own() {
   return own;
 }
 
+ManifestRecord sample_manifest() {
+  return {.sequence = 1ULL << 33U,
+          .covers_to = model::Offset(1LL << 41U),
+          .page = id<model::ObjectId>(11),
+          .key = "3/c/1/s/m.3/x",
+          .root_position = 1ULL << 20U,
+          .root_bytes = 4096,
+          .root_crc = 0xCAFEF00DU};
+}
+
 std::vector<Sample> samples() {
+  const std::string manifest = keys::manifest(testing::partition(7, 5));
   const std::string cluster(keys::cluster);
   const std::string pid(keys::producer_ids);
   const std::string topic = keys::topic("orders.eu");
@@ -111,6 +122,7 @@ std::vector<Sample> samples() {
       {"config", config,
        encode(config, ConfigRecord{.kind = ConfigKind::group, .name = "a/b", .values = {{"x.ms", "1"}, {"y", ""}}}),
        round_trip(decode_config)},
+      {"manifest", manifest, encode(manifest, sample_manifest()), round_trip(decode_manifest)},
   };
 }
 

@@ -38,6 +38,10 @@ std::string log_start_of(const model::TopicId& topic) { return fmt::format("{}{}
 std::string log_start(const model::TopicPartition& partition) {
   return fmt::format("{}{:010}", log_start_of(partition.topic), partition.partition.value());
 }
+std::string manifest_of(const model::TopicId& topic) { return fmt::format("{}{}/", manifest_prefix, topic.to_string()); }
+std::string manifest(const model::TopicPartition& partition) {
+  return fmt::format("{}{:010}", manifest_of(partition.topic), partition.partition.value());
+}
 std::string garbage(const model::ObjectId& object) { return fmt::format("{}{}", garbage_prefix, object.to_string()); }
 std::string deletion(const model::TopicId& topic) { return fmt::format("{}{}", deletion_prefix, topic.to_string()); }
 std::string config(ConfigKind kind, std::string_view name) {

@@ -31,6 +31,7 @@ inline constexpr std::string_view commit_prefix = "com/";
 inline constexpr std::string_view object_prefix = "obj/";
 inline constexpr std::string_view own_prefix = "own/";
 inline constexpr std::string_view log_start_prefix = "start/";
+inline constexpr std::string_view manifest_prefix = "man/";
 inline constexpr std::string_view garbage_prefix = "gc/";
 inline constexpr std::string_view deletion_prefix = "del/";
 inline constexpr std::string_view config_prefix = "conf/";
@@ -44,6 +45,8 @@ inline constexpr std::string_view config_prefix = "conf/";
 [[nodiscard]] std::string own_of(const model::TopicId& topic);  ///< prefix of all of a topic's
 [[nodiscard]] std::string log_start(const model::TopicPartition& partition);
 [[nodiscard]] std::string log_start_of(const model::TopicId& topic);
+[[nodiscard]] std::string manifest(const model::TopicPartition& partition);
+[[nodiscard]] std::string manifest_of(const model::TopicId& topic);
 [[nodiscard]] std::string garbage(const model::ObjectId& object);
 [[nodiscard]] std::string deletion(const model::TopicId& topic);
 [[nodiscard]] std::string config(ConfigKind kind, std::string_view name);

@@ -92,6 +92,20 @@ struct ObjectRecord {
   keyspace::Revision revision = 0;  ///< 0 before it is committed
 };
 
+/// man/P: where the partition's manifest root lies, and how far it reaches. Objects in obj/ do not count for P below covers_to.
+struct ManifestRecord {
+  model::TopicPartition partition;
+  std::uint64_t sequence = 0;  ///< of the edit that made it, from 1; 0: there is none
+  model::Offset covers_to{0};
+  model::ObjectId page;
+  std::string key;  ///< of the page object in the store
+  std::uint64_t root_position = 0;
+  std::uint32_t root_bytes = 0;
+  std::uint32_t root_crc = 0;
+  keyspace::Revision revision = 0;  ///< 0: there is no key
+};
+inline constexpr std::size_t manifest_drops_max = 112;  ///< objects that one commit of a manifest may drop
+
 /// gc/id: an object that nothing references any more and that is deleted G after its collector saw this.
 struct GarbageRecord {
   model::ObjectId id;
@@ -116,6 +130,7 @@ struct Snapshot {
   std::map<model::TopicPartition, model::Offset> log_start;
   std::vector<SessionRecord> sessions;
   std::vector<ObjectRecord> objects;  ///< ordered by revision, which is the order of commits: upload order per partition
+  std::map<model::TopicPartition, ManifestRecord> manifests;
   std::vector<GarbageRecord> garbage;
   std::vector<ConfigRecord> configs;
   std::vector<model::TopicId> leftovers;  ///< deleted topics of which keys remain: see resume_deletions()
@@ -154,7 +169,7 @@ class Meta {
   runtime::Task<base::Result<TopicRecord>> update_topic(TopicRecord topic);
   /// The topic as the keyspace has it now: what became of a creation whose outcome was unknown.
   runtime::Task<base::Result<std::optional<TopicRecord>>> find_topic(std::string name);
-  /// Removes the topic's key, then its own/ and log-start keys (again at start for what a crash left). Succeeds once the topic's
+  /// Removes the topic's key, then its own/, log-start and man/ keys (again at start for what a crash left). Succeeds once the topic's
   /// key is gone: keys that a keyspace in trouble did not let go are left to the next start, with a line in the log.
   runtime::Task<base::Result<void>> delete_topic(TopicRecord topic);
   /// Erases what is left of deleted topics: for Snapshot::leftovers, at start.
@@ -182,6 +197,11 @@ class Meta {
   // --- uploads and garbage ---
   /// Commit k: compare sess/S live and com/S.k = k-1; put com/S, obj/S/k. Re-sent unchanged until decided; fenced when sealed.
   runtime::Task<base::Result<ObjectRecord>> commit_upload(ObjectRecord object);
+  /// man/P: old -> next, comparing sess/S live and `old.revision`; `dropped` (at most manifest_drops_max; ids and keys) goes to
+  /// gc/ in the same transaction. Decides an unknown outcome itself: re-sent unchanged until it is known. The new record, with its
+  /// revision. exists: somebody else changed man/P; fenced: sealed. Sequences follow one another, covers_to never goes back.
+  runtime::Task<base::Result<ManifestRecord>> commit_manifest(ManifestRecord old, ManifestRecord next,
+                                                              std::vector<GarbageRecord> dropped, base::WallMs now_ms);
   /// Unlinks objects that nothing references: obj/.. -> gc/id in one txn each.
   runtime::Task<base::Result<void>> unlink_objects(std::vector<ObjectRecord> objects, base::WallMs now_ms);
   runtime::Task<base::Result<std::vector<GarbageRecord>>> list_garbage();

@@ -27,7 +27,7 @@ void try_all(std::uint8_t kind, std::string_view body) {
     entry.mod_revision = 1;
     return entry;
   };
-  switch (kind % 12) {
+  switch (kind % 13) {
     case 0: same(under(std::string(keys::cluster)), decode_cluster(entry)); break;
     case 1:
       under(keys::topic("t"));
@@ -47,6 +47,7 @@ void try_all(std::uint8_t kind, std::string_view body) {
       under(keys::log_start(partition));
       static_cast<void>(decode_log_start(entry));
       break;
+    case 12: same(under(keys::manifest(partition)), decode_manifest(entry)); break;
     case 11:
       under(keys::config(ConfigKind::client_metrics, "m"));
       static_cast<void>(decode_config(entry));

@@ -34,6 +34,19 @@ ObjectRecord object_record(std::uint64_t commit) {
   return record;
 }
 
+ManifestRecord manifest_record(std::uint64_t sequence) {
+  return {.partition = partition(1, 0),
+          .sequence = sequence,
+          .covers_to = model::Offset(static_cast<std::int64_t>(100 * sequence)),
+          .page = id<model::ObjectId>(200 + sequence),
+          .key = fmt::format("m/{}", sequence),
+          .root_bytes = 10};
+}
+
+std::vector<GarbageRecord> dropped_objects() {
+  return {{.id = id<model::ObjectId>(201), .key = "m/1"}, {.id = id<model::ObjectId>(300), .key = "m/x"}};
+}
+
 std::vector<Mutation> mutations() {
   auto nothing = [](World&, Broker&) {};
   auto make_topic = [](World& world, Broker& broker) {
@@ -49,6 +62,10 @@ std::vector<Mutation> mutations() {
     ASSERT_TRUE(world.run(broker.meta.set_log_starts(starts)));
   };
   auto commit_one = [](World& world, Broker& broker) { ASSERT_TRUE(world.run(broker.meta.commit_upload(object_record(1)))); };
+  auto commit_manifest = [make_topic](World& world, Broker& broker) {
+    make_topic(world, broker);
+    ASSERT_TRUE(world.run(broker.meta.commit_manifest({}, manifest_record(1), {}, 8)));
+  };
   auto make_garbage = [commit_one](World& world, Broker& broker) {
     commit_one(world, broker);
     ASSERT_TRUE(world.run(broker.meta.unlink_objects(broker.load().objects, 7)));
@@ -99,6 +116,11 @@ std::vector<Mutation> mutations() {
        [](World& world, Broker& broker) { return world.run(broker.meta.unlink_objects(broker.load().objects, 7)); }},
       {"drop_garbage", make_garbage,
        [](World& world, Broker& broker) { return world.run(broker.meta.drop_garbage(broker.load().garbage)); }},
+      {"commit_manifest", commit_manifest,
+       [](World& world, Broker& broker) {
+         const ManifestRecord old = broker.load().manifests.at(partition(1, 0));
+         return only_error(world.run(broker.meta.commit_manifest(old, manifest_record(2), dropped_objects(), 9)));
+       }},
       {"register_segments", nothing, [](World& world, Broker& broker) { return world.run(broker.meta.register_segments(1)); }},
       {"drop_session", nothing,
        [](World& world, Broker& broker) { return world.run(broker.meta.drop_session(id<model::SessionId>(1))); }},

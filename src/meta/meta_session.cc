@@ -48,7 +48,7 @@ runtime::Task<base::Result<ClusterRecord>> Meta::open_cluster(model::ClusterId i
   co_return cluster;
 }
 
-// own/ and start/ are read before topic/: a partition key whose topic is absent then belongs to a deleted topic, not to one
+// own/, start/ and man/ are read before topic/: a partition key whose topic is absent then belongs to a deleted topic, not to one
 // that was made between two pages.
 runtime::Task<base::Result<Snapshot>> Meta::load() {
   Transactor& transactor = detail_->transactor;
@@ -75,6 +75,12 @@ runtime::Task<base::Result<Snapshot>> Meta::load() {
     WEIR_CO_TRY(decode_deletion(entry));
     leftovers.insert(*topic);
   }
+  WEIR_CO_TRY_ASSIGN(auto manifests, co_await transactor.list(std::string(keys::manifest_prefix)));
+  for (const keyspace::KeyValue& entry : manifests.entries) {
+    WEIR_CO_TRY_ASSIGN(ManifestRecord manifest, decode_manifest(entry));
+    const model::TopicPartition partition = manifest.partition;
+    snapshot.manifests.emplace(partition, std::move(manifest));
+  }
   std::set<model::TopicId> present;
   WEIR_CO_TRY_ASSIGN(auto topics, co_await transactor.list(std::string(keys::topic_prefix)));
   for (const keyspace::KeyValue& entry : topics.entries) {
@@ -90,6 +96,7 @@ runtime::Task<base::Result<Snapshot>> Meta::load() {
   };
   std::erase_if(snapshot.own, gone);
   std::erase_if(snapshot.log_start, gone);
+  std::erase_if(snapshot.manifests, gone);
   snapshot.leftovers.assign(leftovers.begin(), leftovers.end());
   WEIR_CO_TRY_ASSIGN(auto configs, co_await transactor.list(std::string(keys::config_prefix)));
   for (const keyspace::KeyValue& entry : configs.entries) {

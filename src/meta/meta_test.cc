@@ -294,6 +294,51 @@ TEST(Meta, CommitsAreNumberedAndObjectsComeInCommitOrder) {
   EXPECT_DEATH(static_cast<void>(world.run(second.meta.commit_upload(object_record(2, 3, 14)))), "commit 3 after 1");
 }
 
+TEST(Meta, AManifestMovesWithWhatItDropsAndNeverBack) {
+  World world;
+  Broker broker(world);
+  ASSERT_TRUE(broker.begin(1));
+  ASSERT_TRUE(world.run(broker.meta.create_topic(topic_record("t", 1))));
+  const auto record = [](std::uint64_t sequence, std::int64_t covers_to) {
+    return ManifestRecord{.partition = partition(1, 2),
+                          .sequence = sequence,
+                          .covers_to = model::Offset(covers_to),
+                          .page = id<model::ObjectId>(20 + sequence),
+                          .key = fmt::format("m/{}", sequence),
+                          .root_bytes = 10};
+  };
+  auto first = world.run(broker.meta.commit_manifest({}, record(1, 100), {}, 5));
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(world.run(broker.meta.commit_manifest({}, record(1, 100), {}, 5)).error().kind, ErrorKind::exists);
+  const std::vector<GarbageRecord> dropped = {{.id = id<model::ObjectId>(21), .key = "m/1"}};
+  auto second = world.run(broker.meta.commit_manifest(*first, record(2, 200), dropped, 6));
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(world.run(broker.meta.commit_manifest(*first, record(2, 300), {}, 7)).error().kind, ErrorKind::exists)
+      << "it was built on a manifest that is not the present one";
+  const Snapshot snapshot = broker.load();
+  ASSERT_EQ(snapshot.manifests.size(), 1U);
+  EXPECT_EQ(snapshot.manifests.at(partition(1, 2)).covers_to, model::Offset(200));
+  EXPECT_EQ(snapshot.manifests.at(partition(1, 2)).revision, second->revision);
+  ASSERT_EQ(snapshot.garbage.size(), 1U);
+  EXPECT_EQ(snapshot.garbage[0].unlinked_ms, 6);
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(static_cast<void>(world.run(broker.meta.commit_manifest(*second, record(3, 199), {}, 8))), "covers up to 199");
+
+  // The topic goes, and man/P with it: what the manifest names is swept by its names. One that is committed beside the deletion is
+  // erased at the next start.
+  ASSERT_TRUE(world.run(broker.meta.delete_topic(snapshot.topics.at("t"))));
+  EXPECT_TRUE(broker.load().manifests.empty());
+  EXPECT_TRUE(broker.load().leftovers.empty());
+  ASSERT_TRUE(world.run(broker.meta.commit_manifest({}, record(1, 100), {}, 9)));
+  EXPECT_TRUE(broker.load().manifests.empty());
+  EXPECT_EQ(broker.load().leftovers.size(), 1U);
+
+  Broker next(world);
+  ASSERT_TRUE(next.begin(2));
+  EXPECT_TRUE(next.load().leftovers.empty());
+  EXPECT_EQ(world.run(broker.meta.commit_manifest({}, record(1, 100), {}, 5)).error().kind, ErrorKind::fenced);
+}
+
 TEST(Meta, UnlinkedObjectsBecomeGarbageUntilDropped) {
   World world;
   Broker broker(world);

@@ -54,7 +54,7 @@ runtime::Task<base::Result<TopicRecord>> Meta::update_topic(TopicRecord topic) {
   co_return fail(ErrorKind::exists, fmt::format("topic '{}' was changed by somebody else", topic.name));
 }
 
-// 1. topic/NAME goes and del/T comes, in one txn: from here on the topic does not exist. 2. own/T/*, start/T/* are erased.
+// 1. topic/NAME goes and del/T comes, in one txn: from here on the topic does not exist. 2. own/T/*, start/T/*, man/T/* are erased.
 // 3. del/T is erased. A crash after 1 is taken up by resume_deletions().
 runtime::Task<base::Result<void>> Meta::delete_topic(TopicRecord topic) {
   const std::string key = keys::topic(topic.name);
@@ -99,6 +99,7 @@ runtime::Task<base::Result<void>> Meta::resume_deletions(std::vector<model::Topi
 runtime::Task<base::Result<void>> Meta::Detail::erase_topic_keys(SessionRecord session, model::TopicId topic) {
   WEIR_CO_TRY(co_await erase_all(session, keys::own_of(topic)));
   WEIR_CO_TRY(co_await erase_all(session, keys::log_start_of(topic)));
+  WEIR_CO_TRY(co_await erase_all(session, keys::manifest_of(topic)));
   co_return co_await erase_all(session, keys::deletion(topic));
 }
 

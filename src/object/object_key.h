@@ -1,4 +1,5 @@
-// object/object_key.h: how an object is named in the store: <hash>/<cluster>/<incarnation>/<session>/<k>/<uuid>.
+// object/object_key.h: how an object is named in the store: <hash>/<cluster>/<incarnation>/<session>/<k>/<uuid>; what a manifest
+// names, its own pages too, has `m<topic id>.<partition>.<sequence>` in the place of k (docs/formats/manifest-v1.md).
 // Why:        the hash spreads request load over the store's prefixes (S3 limits requests per prefix) while a sweep still needs
 //             only object_key_hash_count listings; session and k tell a sweep what is decided without any read.
 // Contract:   pure; parse(format(x)) == x, everything else is refused. <hash> is one hex digit of the object id.
@@ -20,8 +21,9 @@ struct ObjectKey {
   model::ClusterId cluster;
   std::uint64_t incarnation = 0;
   model::SessionId session;
-  model::CommitNumber commit;
+  model::CommitNumber commit;  ///< of a manifest's object: the sequence of the edit that it was written for
   model::ObjectId id;
+  std::optional<model::TopicPartition> manifest_of{};  ///< whose manifest names it; none: the keyspace does (obj/)
   bool operator==(const ObjectKey&) const = default;
 };
 

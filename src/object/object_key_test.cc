@@ -22,6 +22,19 @@ TEST(ObjectKey, RoundTrip) {
   EXPECT_TRUE(found) << "a listing of all prefixes must see the name";
 }
 
+TEST(ObjectKey, WhatAManifestNames) {
+  ObjectKey key = sample();
+  key.manifest_of = {.topic = model::TopicId{model::Uuid::from_random(7, 7)}, .partition = model::PartitionIndex(12)};
+  const std::string text = format_object_key(key);
+  EXPECT_EQ(parse_object_key(text), key) << text;
+  EXPECT_NE(parse_object_key(text), sample());
+  const std::size_t dot = text.rfind(".67/");
+  ASSERT_NE(dot, std::string::npos);
+  EXPECT_FALSE(parse_object_key(std::string(text).replace(dot, 4, "/67/")));
+  EXPECT_FALSE(parse_object_key(std::string(text).replace(dot, 4, ".067/")));
+  EXPECT_FALSE(parse_object_key(std::string(text).replace(dot, 4, "/")));
+}
+
 TEST(ObjectKey, NothingElsePasses) {
   const std::string text = format_object_key(sample());
   EXPECT_FALSE(parse_object_key(""));

@@ -15,6 +15,7 @@ LiveData live_data(const meta::Snapshot& snapshot) {
   LiveData live;
   for (const auto& [name, topic] : snapshot.topics) live.topics.insert(topic.id);
   live.log_start = snapshot.log_start;
+  for (const auto& [partition, manifest] : snapshot.manifests) live.covers_to[partition] = manifest.covers_to;
   return live;
 }
 }  // namespace
@@ -121,6 +122,32 @@ Task<base::Result<std::vector<std::string>>> UpkeepImpl::list_names() {
   co_return names;
 }
 
+// Only of partitions that names of sealed sessions belong to: the others have nothing to be judged.
+Task<void> UpkeepImpl::add_manifest_facts(const std::vector<std::string>& names, NamesView& view) {
+  std::set<model::TopicPartition> wanted;
+  for (const std::string& name : names) {
+    const std::optional<object::ObjectKey> key = object::parse_object_key(name);
+    if (key && key->manifest_of && !view.unsealed.contains(key->session)) wanted.insert(*key->manifest_of);
+  }
+  if (wanted.empty()) co_return;
+  for (std::size_t shard = 0; shard < log_.shards.size(); ++shard) {
+    log::Shard* at = log_.shards[shard];
+    const auto found = co_await runtime::submit_to(*doors_.runtime.shards[shard], [at, &wanted] {
+      std::map<model::TopicPartition, ManifestFacts> facts;
+      for (const model::TopicPartition& partition : wanted) {
+        const std::optional<log::ManifestBasis> basis = at->manifest_basis(partition);
+        if (!basis) continue;  // another shard's, or not open
+        ManifestFacts& of = facts[partition];
+        if (!basis->manifest) continue;
+        of.sequence = basis->manifest->root.sequence;
+        of.writers = basis->manifest->root.writers;
+      }
+      return facts;
+    });
+    view.manifests.insert(found.begin(), found.end());
+  }
+}
+
 Task<UpkeepImpl::Done> UpkeepImpl::sweep() {
   // Our last commit before the listing, everybody's references after it: see garbage.h.
   NamesView view{.cluster = naming_.cluster,
@@ -134,6 +161,8 @@ Task<UpkeepImpl::Done> UpkeepImpl::sweep() {
   }
   for (const meta::ObjectRecord& object : snapshot.objects) view.referenced.insert(object.id);
   for (const meta::GarbageRecord& record : snapshot.garbage) view.referenced.insert(record.id);
+  for (const auto& [name, topic] : snapshot.topics) view.topics.insert(topic.id);
+  co_await add_manifest_facts(names, view);
   std::map<std::string, base::MonoTime> seen;
   std::vector<std::string> due;
   for (const std::string& name : names) {

@@ -62,6 +62,7 @@ class UpkeepImpl final : public Upkeep {
   runtime::Task<Done> delete_garbage();
   runtime::Task<Done> sweep();
   runtime::Task<base::Result<std::vector<std::string>>> list_names();
+  runtime::Task<void> add_manifest_facts(const std::vector<std::string>& names, NamesView& view);
 
   Doors doors_;
   LogDoor log_;

@@ -14,6 +14,7 @@ class FlakyStore final : public store::ObjectStore {
   explicit FlakyStore(store::ObjectStore& inner) : inner_(inner) {}
   bool down = false;
   bool hold_gets = false;  ///< they wait until let_gets_go()
+  bool pass_gets = false;  ///< new ones do not wait
   void let_gets_go() {
     hold_gets = false;
     held_.pulse();
@@ -27,7 +28,7 @@ class FlakyStore final : public store::ObjectStore {
   runtime::Task<base::Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
                                                  store::GetOptions options) override {
     ++get_count;
-    while (hold_gets) (void)co_await held_.wait();
+    while (hold_gets && !pass_gets) (void)co_await held_.wait();
     if (down) co_return base::fail(base::ErrorKind::retry, "the store is down");
     co_return co_await inner_.get(std::move(key), offset_bytes, size_bytes, options);
   }

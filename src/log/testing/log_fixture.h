@@ -90,6 +90,7 @@ class Cluster {
   FlakyStore store;
   const model::ClusterId cluster_id = id<model::ClusterId>(1);
   std::uint64_t next_session = 1;
+  std::uint64_t next_object = 1;
   std::unique_ptr<FakeWal> last_wal;  ///< of the broker that ended
 
  private:

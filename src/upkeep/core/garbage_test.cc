@@ -35,6 +35,18 @@ TEST(Garbage, AnObjectIsDeadOnlyWhenEveryEntryIs) {
   EXPECT_TRUE(is_dead(footer, live)) << "its topic is deleted";
 }
 
+TEST(Garbage, ARecentObjectDiesWhenAllItsManifestsHavePassedIt) {
+  object::Footer footer;
+  footer.entries = {entry(1, 0, 10), entry(1, 1, 20), entry(2, 0, 30)};
+  LiveData live{.topics = {id<model::TopicId>(1), id<model::TopicId>(2)}};
+  live.covers_to[partition(1, 0)] = model::Offset(10);
+  live.covers_to[partition(1, 1)] = model::Offset(19);
+  live.log_start[partition(2, 0)] = model::Offset(30);
+  EXPECT_FALSE(is_dead(footer, live)) << "one record of one partition is found through it only";
+  live.covers_to[partition(1, 1)] = model::Offset(20);
+  EXPECT_TRUE(is_dead(footer, live));
+}
+
 TEST(Garbage, OrphansTable) {
   const NamesView view{.cluster = id<model::ClusterId>(1),
                        .incarnation = 3,
@@ -65,6 +77,38 @@ TEST(Garbage, OrphansTable) {
     n.session = id<model::SessionId>(1);
     n.commit = model::CommitNumber(5);
   })) << "ours, its number went to another object";
+}
+
+TEST(Garbage, OrphansOfManifestsTable) {
+  const auto session = [](std::uint64_t n) { return id<model::SessionId>(n); };
+  NamesView view{.cluster = id<model::ClusterId>(1),
+                 .incarnation = 3,
+                 .own_session = session(1),
+                 .unsealed = {session(1)},
+                 .referenced = {id<model::ObjectId>(100)},
+                 .topics = {id<model::TopicId>(1)}};
+  view.manifests[partition(1, 0)] = {
+      .sequence = 7, .writers = {{.first_sequence = 1, .session = session(8)}, {.first_sequence = 5, .session = session(9)}}};
+  view.manifests[partition(1, 2)] = {};
+  const auto orphan = [&](std::uint64_t by, std::uint64_t sequence, model::TopicPartition of, std::uint64_t object = 50) {
+    return is_orphan({.cluster = view.cluster,
+                      .incarnation = 3,
+                      .session = session(by),
+                      .commit = model::CommitNumber(sequence),
+                      .id = id<model::ObjectId>(object),
+                      .manifest_of = of},
+                     view);
+  };
+  EXPECT_FALSE(orphan(8, 4, partition(1, 0))) << "a committed edit of its own";
+  EXPECT_TRUE(orphan(8, 5, partition(1, 0))) << "it crashed, and the next session's edit took the number";
+  EXPECT_FALSE(orphan(9, 7, partition(1, 0)));
+  EXPECT_TRUE(orphan(9, 8, partition(1, 0))) << "never committed, and nobody can any more";
+  EXPECT_FALSE(orphan(1, 8, partition(1, 0))) << "ours, on its way";
+  EXPECT_TRUE(orphan(8, 1, partition(1, 2))) << "the partition has no manifest";
+  EXPECT_FALSE(orphan(8, 1, partition(1, 1))) << "not open: nothing is known";
+  EXPECT_TRUE(orphan(8, 1, partition(2, 0))) << "its topic is gone";
+  EXPECT_TRUE(orphan(1, 1, partition(2, 0)));
+  EXPECT_FALSE(orphan(9, 8, partition(1, 0), 100)) << "gc/ has it already";
 }
 
 }  // namespace
