@@ -11,6 +11,7 @@
 #include "sim/producer.h"
 #include "sim/run/admin.h"
 #include "sim/run/cluster.h"
+#include "sim/run/manifests.h"
 #include "sim/run/nemesis.h"
 
 namespace weir::sim {
@@ -201,6 +202,9 @@ void Scenario::watch_store() {
     if (event.kind == StoreEvent::Kind::overwritten)
       workload_.history.violation("the object " + event.key + " was overwritten");
     if (event.kind != StoreEvent::Kind::removed) return;
+    if (named_by_manifest(cluster_, event.key) == Named::yes)
+      workload_.history.violation(
+          fmt::format("the object {} was deleted although its partition's manifest names it", event.key));
     for (const auto& [key, entry] : cluster_.keyspace.entries()) {
       if (key.starts_with("obj/") && entry.value.find(event.key) != std::string::npos) {
         workload_.history.violation(fmt::format("the object {} was deleted although {} names it", event.key, key));
@@ -335,13 +339,13 @@ void Scenario::restart_without_wal() {
   }
 }
 
-// An object that neither a commit nor the list of garbage names; the cluster's claim stands at the top.
+// An object that neither a commit nor a manifest nor the list of garbage names; the cluster's claim stands at the top.
 std::string Scenario::first_orphan() const {
   for (const auto& [key, object] : cluster_.bucket.objects()) {
     if (key.find('/') == std::string::npos) continue;
     const bool named = std::ranges::any_of(
         cluster_.keyspace.entries(), [&key](const auto& entry) { return entry.second.value.find(key) != std::string::npos; });
-    if (!named) return key;
+    if (!named && named_by_manifest(cluster_, key) == Named::no) return key;
   }
   return {};
 }

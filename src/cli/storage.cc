@@ -12,6 +12,7 @@
 #include "cli/machine.h"
 #include "cli/output.h"
 #include "object/format.h"
+#include "object/manifest.h"
 #include "runtime/real.h"
 #include "wal/format.h"
 
@@ -92,6 +93,67 @@ int inspect_object(const Common& common, bytes::Bytes data) {
                            "BLOCKS DAMAGED\n{}",
                            identity.object.to_string(), identity.cluster.to_string(), footer->session.to_string(),
                            footer->commit.value(), rows)
+                   .c_str(),
+               stdout);
+  }
+  return code;
+}
+
+// A page object of a manifest. As with objects, its own identity is what its checksums are judged by.
+int inspect_manifest(const Common& common, bytes::Bytes data, object::PagePlace place) {
+  const bool inside = place.position <= data.size() && place.size_bytes <= data.size() - place.position;
+  const auto claim =
+      inside
+          ? object::claim_of(data.subspan(place.position, place.size_bytes))
+          : base::Result<object::PageClaim>(base::fail(base::ErrorKind::corrupt, "the trailer names a root outside the file"));
+  if (!claim) {
+    tell_error(claim.error().text);
+    return exit_failed;
+  }
+  place.page.id = claim->page;
+  const auto root = object::parse_root(data.subspan(place.position, place.size_bytes), place, claim->identity);
+  if (!root) {
+    tell_error(root.error().text);
+    return exit_failed;
+  }
+  int code = exit_done;
+  std::string rows;
+  for (const object::LeafRef& ref : root->leaves) {
+    const bool here = ref.page.id == claim->page;
+    bool damaged = false;
+    if (here) {
+      const bool whole = ref.position <= data.size() && ref.size_bytes <= data.size() - ref.position;
+      damaged = !whole || !object::parse_leaf(data.subspan(ref.position, ref.size_bytes), ref, claim->identity);
+      if (damaged) {
+        code = exit_failed;
+        tell_error(fmt::format("the leaf at {} is damaged", ref.position));
+      }
+    }
+    const std::string key = object::format_object_key(ref.page.key(claim->identity));
+    if (common.json) {
+      rows += fmt::format(R"({}{{"base_offset":{},"end_offset":{},"objects":{},"bytes":{},"page":{},"here":{},"damaged":{}}})",
+                          rows.empty() ? "" : ",", ref.base_offset.value(), ref.end_offset.value(), ref.entry_count,
+                          ref.payload_bytes, json_string(key), here, damaged);
+    } else {
+      rows += fmt::format("{} {} {} {} {} {}\n", ref.base_offset.value(), ref.end_offset.value(), ref.entry_count,
+                          ref.payload_bytes, key,
+                          damaged ? "DAMAGED"
+                          : here  ? "here"
+                                  : "elsewhere");
+    }
+  }
+  const model::TopicPartition& partition = claim->identity.partition;
+  if (common.json) {
+    std::puts(fmt::format(R"({{"kind":"manifest","cluster":{},"topic_id":{},"partition":{},"sequence":{},"covers_to":{},)"
+                          R"("producers":{},"leaves":[{}]}})",
+                          json_string(claim->identity.cluster.to_string()), json_string(partition.topic.to_string()),
+                          partition.partition.value(), root->sequence, root->covers_to.value(), root->producers.size(), rows)
+                  .c_str());
+  } else {
+    std::fputs(fmt::format("manifest {} of topic {} partition {}, cluster {}: covers up to {}, {} producers\nBASE_OFFSET "
+                           "END_OFFSET OBJECTS BYTES PAGE STATE\n{}",
+                           root->sequence, partition.topic.to_string(), partition.partition.value(),
+                           claim->identity.cluster.to_string(), root->covers_to.value(), root->producers.size(), rows)
                    .c_str(),
                stdout);
   }
@@ -196,8 +258,12 @@ int storage_inspect(const Common& common, const std::string& path) {
     if (auto segment = wal::decode_segment_header(bytes::Bytes(*data).first(wal::block_bytes)))
       return inspect_segment(common, *data, *segment);
   }
+  if (data->size() >= object::page_trailer_bytes) {
+    if (const auto root = object::parse_page_trailer(bytes::Bytes(*data).last(object::page_trailer_bytes), {}))
+      return inspect_manifest(common, *data, *root);
+  }
   if (data->size() >= object::object_header_bytes + object::footer_trailer_bytes) return inspect_object(common, *data);
-  tell_error(fmt::format("{} is neither an object nor a WAL segment", path));
+  tell_error(fmt::format("{} is neither an object nor a manifest nor a WAL segment", path));
   return exit_failed;
 }
 

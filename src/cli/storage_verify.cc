@@ -16,6 +16,7 @@
 #include "cli/machine.h"
 #include "cli/output.h"
 #include "object/format.h"
+#include "object/manifest.h"
 #include "object/object_key.h"
 #include "store/open.h"
 
@@ -37,6 +38,7 @@ struct PlacedBlock {
 
 struct Totals {
   std::uint64_t objects = 0;
+  std::uint64_t manifests = 0;  ///< page objects of manifests
   std::uint64_t blocks = 0;
   std::uint64_t bytes = 0;
   std::uint64_t damaged = 0;
@@ -118,6 +120,12 @@ class Verifier {
     }
     auto trailer = co_await read(info.key, info.size_bytes - object::footer_trailer_bytes, object::footer_trailer_bytes);
     if (!trailer) co_return gone_or(trailer.error());
+    if (key.manifest_of) {
+      const object::ManifestName page{
+          .incarnation = key.incarnation, .session = key.session, .sequence = key.commit.value(), .id = key.id};
+      const auto root = object::parse_page_trailer(trailer->view(), page);
+      if (root || root.kind() == ErrorKind::corrupt) co_return co_await manifest(info, key, root);
+    }
     const auto place = object::parse_trailer(trailer->view());
     if (!place || place->position > info.size_bytes || place->size_bytes > info.size_bytes - place->position) {
       damaged(info.key, nullptr, nullptr, place ? "the trailer names a footer outside the object" : place.error().text);
@@ -136,6 +144,35 @@ class Verifier {
       damaged(info.key, nullptr, nullptr, good.error().text);
     ++totals_.objects;
     co_return co_await blocks(info, identity, *footer);
+  }
+
+  // A page object: its root, and the leaves that were written with it.
+  Task<Result<void>> manifest(store::ObjectInfo info, object::ObjectKey key, Result<object::PagePlace> place) {
+    ++totals_.manifests;
+    const object::ManifestIdentity identity{.cluster = key.cluster, .partition = *key.manifest_of};
+    const auto bad = [&](const std::string& why) {
+      damaged(info.key, nullptr, nullptr,
+              fmt::format("manifest of topic {} partition {}: {}", identity.partition.topic.to_string(),
+                          identity.partition.partition.value(), why));
+    };
+    if (!place || place->position > info.size_bytes || place->size_bytes > info.size_bytes - place->position) {
+      bad(place ? "the trailer names a root outside the object" : place.error().text);
+      co_return Result<void>{};
+    }
+    auto data = co_await read(info.key, place->position, place->size_bytes);
+    if (!data) co_return gone_or(data.error());
+    const auto root = object::parse_root(data->view(), *place, identity);
+    if (!root) {
+      bad(root.error().text);
+      co_return Result<void>{};
+    }
+    for (const object::LeafRef& ref : root->leaves) {
+      if (ref.page.id != key.id) continue;
+      auto leaf = co_await read(info.key, ref.position, ref.size_bytes);
+      if (!leaf) co_return gone_or(leaf.error());
+      if (const auto parsed = object::parse_leaf(leaf->view(), ref, identity); !parsed) bad(parsed.error().text);
+    }
+    co_return Result<void>{};
   }
 
   static Result<void> gone_or(const base::Error& error) {
@@ -216,12 +253,12 @@ int storage_verify(const Common& common, const StorageVerify& options, const std
     if (!totals->topics.contains(id)) tell_error(fmt::format("no object holds a batch of a topic with the id {}", id));
   }
   if (common.json) {
-    std::puts(fmt::format(R"({{"objects":{},"blocks":{},"bytes":{},"strangers":{},"damaged":[{}]}})", totals->objects,
-                          totals->blocks, totals->bytes, totals->strangers, totals->rows)
+    std::puts(fmt::format(R"({{"objects":{},"manifests":{},"blocks":{},"bytes":{},"strangers":{},"damaged":[{}]}})",
+                          totals->objects, totals->manifests, totals->blocks, totals->bytes, totals->strangers, totals->rows)
                   .c_str());
   } else {
-    std::puts(fmt::format("{} objects, {} blocks, {:.1f} MB verified, {} damaged{}", totals->objects, totals->blocks,
-                          static_cast<double>(totals->bytes) / 1e6, totals->damaged,
+    std::puts(fmt::format("{} objects, {} blocks, {:.1f} MB verified, {} damaged{}", totals->objects + totals->manifests,
+                          totals->blocks, static_cast<double>(totals->bytes) / 1e6, totals->damaged,
                           totals->strangers == 0 ? "" : fmt::format("; {} other keys left alone", totals->strangers))
                   .c_str());
   }

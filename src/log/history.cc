@@ -19,6 +19,12 @@ std::optional<ManifestBasis> ShardLog::manifest_basis(const model::TopicPartitio
   return basis;
 }
 
+std::optional<Shard::History> ShardLog::history(const model::TopicPartition& partition) const {
+  const PartitionPtr p = find(partition);
+  if (!p || !p->manifest || p->phase == Phase::loading || p->phase == Phase::quarantined) return std::nullopt;
+  return History{.manifest = p->manifest, .log_start = p->log_start};
+}
+
 void ShardLog::apply_manifest(ManifestPtr manifest) {
   const PartitionPtr p = find(manifest->record.partition);
   if (!p || p->phase == Phase::loading || p->phase == Phase::quarantined || p->phase == Phase::removed) return;
@@ -36,6 +42,25 @@ void ShardLog::apply_manifest(ManifestPtr manifest) {
   // What the tail still holds of it is read without the manifest.
   if (p->transactions) p->transactions->drop_spans_below(p->tail.empty() ? covers_to : std::min(covers_to, p->tail[0].base));
   p->check();
+}
+
+std::vector<Shard::Holding> ShardLog::holdings(const model::TopicPartition& partition) const {
+  std::vector<Holding> out;
+  const PartitionPtr p = find(partition);
+  if (!p || p->phase == Phase::loading || p->phase == Phase::quarantined || p->phase == Phase::removed) return out;
+  const model::Offset splittable_to = std::min(p->uploaded_to(), p->last_stable);
+  out.reserve(p->kept_statements.size() + p->extents.size());
+  for (const auto& [end, object] : p->kept_statements) {
+    out.push_back({.object = object->id, .end_offset = end, .statement = true, .splittable = end <= splittable_to});
+  }
+  for (std::size_t i = 0; i < p->extents.size(); ++i) {
+    const log::Extent& extent = p->extents[i];
+    out.push_back({.object = extent.object->id,
+                   .end_offset = extent.end,
+                   .payload_bytes = extent.payload_bytes,
+                   .splittable = extent.end <= splittable_to});
+  }
+  return out;
 }
 
 runtime::Task<base::Result<LeafPtr>> ShardLog::read_leaf(model::TopicPartition partition, object::LeafRef ref,

@@ -244,6 +244,12 @@ class Shard {
   // Manifests; see log/manifest.h. A shard without them says nothing.
   /// Empty: no such partition, or it is not open.
   [[nodiscard]] virtual std::optional<ManifestBasis> manifest_basis(const model::TopicPartition&) const { return std::nullopt; }
+  /// The manifest, and where the log starts; empty: there is none.
+  struct History {
+    ManifestPtr manifest;
+    model::Offset log_start;
+  };
+  [[nodiscard]] virtual std::optional<History> history(const model::TopicPartition&) const { return std::nullopt; }
   /// The manifest is committed: history below its covers_to is found through it from now on, and the extents below it go. Readers in
   /// flight at worst look again.
   virtual void apply_manifest(ManifestPtr) {}
@@ -254,6 +260,21 @@ class Shard {
   }
   [[nodiscard]] virtual std::vector<model::TopicPartition> partitions() const = 0;
   [[nodiscard]] virtual std::vector<Extent> extents(const model::TopicPartition& partition) const = 0;
+  /// What recent objects hold of a partition, by offset, in brief; empty unless it is open.
+  struct Holding {
+    model::ObjectId object;
+    model::Offset end_offset;
+    std::uint64_t payload_bytes = 0;
+    bool statement = false;  ///< it lies below the log start, but alone states a producer
+    bool splittable = true;  ///< every transaction that began in it is decided
+  };
+  [[nodiscard]] virtual std::vector<Holding> holdings(const model::TopicPartition& partition) const {
+    std::vector<Holding> out;
+    for (const Extent& extent : extents(partition)) {
+      out.push_back({.object = extent.object.id, .end_offset = extent.end_offset, .payload_bytes = extent.payload_bytes});
+    }
+    return out;
+  }
   /// Objects that no extent needs, but which alone state a producer that is remembered (for producer.id.expiration.ms, or until
   /// the partition's next upload restates it). Empty: not all partitions are open yet.
   [[nodiscard]] virtual std::optional<std::vector<model::ObjectId>> kept_objects() const = 0;

@@ -70,11 +70,13 @@ class ShardLog final : public Shard, public wal::ShardSink {
   void abandoned() override;
   wal::Appender& appender() override { return *appender_; }
   [[nodiscard]] std::optional<ManifestBasis> manifest_basis(const model::TopicPartition& partition) const override;
+  [[nodiscard]] std::optional<History> history(const model::TopicPartition& partition) const override;
   void apply_manifest(ManifestPtr manifest) override;
   runtime::Task<base::Result<LeafPtr>> read_leaf(model::TopicPartition partition, object::LeafRef ref,
                                                  base::MonoTime deadline) override;
   [[nodiscard]] std::vector<model::TopicPartition> partitions() const override;
   [[nodiscard]] std::vector<Extent> extents(const model::TopicPartition& partition) const override;
+  [[nodiscard]] std::vector<Holding> holdings(const model::TopicPartition& partition) const override;
   [[nodiscard]] std::optional<std::vector<model::ObjectId>> kept_objects() const override;
   [[nodiscard]] bool lacks_records() const override;
 

@@ -95,7 +95,7 @@ struct ObjectRecord {
 /// man/P: where the partition's manifest root lies, and how far it reaches. Objects in obj/ do not count for P below covers_to.
 struct ManifestRecord {
   model::TopicPartition partition;
-  std::uint64_t sequence = 0;  ///< of the edit that made it, from 1; 0: there is none
+  std::uint64_t sequence = 0;  ///< of the edit that made it, from 1 on, those of failed edits left out; 0: there is none
   model::Offset covers_to{0};
   model::ObjectId page;
   std::string key;  ///< of the page object in the store
@@ -199,7 +199,7 @@ class Meta {
   runtime::Task<base::Result<ObjectRecord>> commit_upload(ObjectRecord object);
   /// man/P: old -> next, comparing sess/S live and `old.revision`; `dropped` (at most manifest_drops_max; ids and keys) goes to
   /// gc/ in the same transaction. Decides an unknown outcome itself: re-sent unchanged until it is known. The new record, with its
-  /// revision. exists: somebody else changed man/P; fenced: sealed. Sequences follow one another, covers_to never goes back.
+  /// revision. exists: somebody else changed man/P; fenced: sealed. Sequences grow, covers_to never goes back.
   runtime::Task<base::Result<ManifestRecord>> commit_manifest(ManifestRecord old, ManifestRecord next,
                                                               std::vector<GarbageRecord> dropped, base::WallMs now_ms);
   /// Unlinks objects that nothing references: obj/.. -> gc/id in one txn each.

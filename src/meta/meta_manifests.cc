@@ -23,7 +23,7 @@ void put_garbage(keyspace::Txn& txn, const std::vector<GarbageRecord>& dropped, 
 // A late copy can not be applied behind this call: man/P's revision has moved then. So an object goes to gc/ once.
 runtime::Task<base::Result<ManifestRecord>> Meta::commit_manifest(ManifestRecord old, ManifestRecord next,
                                                                   std::vector<GarbageRecord> dropped, base::WallMs now_ms) {
-  ENSURE(old.sequence + 1 == next.sequence && (old.sequence == 0) == (old.revision == 0), "manifest {} after {}", next.sequence,
+  ENSURE(old.sequence < next.sequence && (old.sequence == 0) == (old.revision == 0), "manifest {} after {}", next.sequence,
          old.sequence);
   ENSURE(old.covers_to <= next.covers_to, "a manifest that covers up to {} after one up to {}", next.covers_to.value(),
          old.covers_to.value());

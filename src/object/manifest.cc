@@ -16,8 +16,9 @@ namespace {
 using base::ErrorKind;
 using base::fail;
 
-constexpr std::uint32_t leaf_magic = 0x41454C57U;  // "WLEA"
-constexpr std::uint32_t root_magic = 0x4F4F5257U;  // "WROO"
+constexpr std::uint32_t leaf_magic = 0x41454C57U;                  // "WLEA"
+constexpr std::uint32_t root_magic = 0x4F4F5257U;                  // "WROO"
+constexpr std::uint64_t page_trailer_magic = 0x314E414D52494557U;  // "WEIRMAN1"
 constexpr std::size_t crc_bytes = 4;
 /// Magic, version, cluster, topic, partition, page object, position.
 constexpr std::size_t page_head_bytes = 4 + 4 + 16 + 16 + 4 + 16 + 8;
@@ -332,6 +333,51 @@ std::vector<std::byte> encode_root(const ManifestRoot& root, const ManifestIdent
     out.put(ref.oldest_max_timestamp);
   }
   return finish_page(std::move(out));
+}
+
+std::vector<std::byte> encode_page_trailer(const PagePlace& root) {
+  bytes::Packer out;
+  out.put(root.position);
+  out.put(root.size_bytes);
+  out.put(root.crc);
+  out.put(manifest_version);
+  out.put(bytes::crc32c(out.view()));
+  out.put(page_trailer_magic);
+  return std::move(out.data());
+}
+
+base::Result<PagePlace> parse_page_trailer(bytes::Bytes trailer, const ManifestName& page) {
+  if (trailer.size() != page_trailer_bytes ||
+      bytes::load_le<std::uint64_t>(trailer.data() + page_trailer_bytes - 8) != page_trailer_magic) {
+    return fail(ErrorKind::not_found, "this is no page object of a manifest");
+  }
+  bytes::Unpacker in(trailer);
+  PagePlace place{.page = page};
+  place.position = in.get<std::uint64_t>();
+  place.size_bytes = in.get<std::uint32_t>();
+  place.crc = in.get<std::uint32_t>();
+  const auto version = in.get<std::uint32_t>();
+  const std::size_t covered = in.position();
+  if (bytes::crc32c(trailer.first(covered)) != in.get<std::uint32_t>()) {
+    return fail(ErrorKind::corrupt, "a page object's trailer does not match its checksum");
+  }
+  if (version != manifest_version) {
+    return fail(ErrorKind::invalid,
+                fmt::format("a manifest of format version {}, this binary reads {}", version, manifest_version));
+  }
+  return place;
+}
+
+base::Result<PageClaim> claim_of(bytes::Bytes page) {
+  if (page.size() < page_head_bytes) return fail(ErrorKind::corrupt, "a manifest page is cut short");
+  bytes::Unpacker in(page);
+  (void)in.get<std::uint64_t>();  // magic and version
+  PageClaim claim;
+  claim.identity.cluster = get_uuid<model::ClusterId>(in);
+  claim.identity.partition.topic = get_uuid<model::TopicId>(in);
+  claim.identity.partition.partition = model::PartitionIndex(in.get<std::int32_t>());
+  claim.page = get_uuid<model::ObjectId>(in);
+  return claim;
 }
 
 base::Result<Leaf> parse_leaf(bytes::Bytes data, const LeafRef& ref, const ManifestIdentity& expected) {

@@ -1,7 +1,7 @@
 // object/manifest.h: a partition's manifest, version 1: which objects hold its history, as immutable leaf pages under one root.
 // Why:        the keyspace holds O(partitions + recent objects); everything older is found through one small key per partition, a
 //             root that is in memory, and one range GET of a leaf (docs/manifests.md, docs/formats/manifest-v1.md).
-// Contract:   pure: bytes in, bytes out. A page object is one PUT: the leaves that an edit made, then the root. Every object that a
+// Contract:   pure: bytes in, bytes out. A page object is one PUT: the leaves that an edit made, the root, a trailer for tools. Every object that a
 //             manifest names belongs to its partition alone: what an edit drops may go.
 // Invariants: entries tile [first base, covers_to) without gaps or overlaps; leaves ascend; a leaf's reference states what its
 //             entries add up to, and both are compared when a leaf is read. CRCs cover cluster, partition, page object and position.
@@ -21,6 +21,7 @@
 namespace weir::object {
 
 inline constexpr std::uint32_t manifest_version = 1;
+inline constexpr std::size_t page_trailer_bytes = 32;  ///< at the very end of a page object
 inline constexpr std::size_t leaf_entries_max = 1000;
 inline constexpr std::size_t leaf_bytes_max = 1U << 20U;  ///< one entry with more aborted spans than that has a leaf of its own
 inline constexpr std::size_t root_leaves_max = 16384;
@@ -95,7 +96,7 @@ struct ManifestProducer {
   bool operator==(const ManifestProducer&) const = default;
 };
 
-/// Which session wrote the edits from a sequence on; tells what of a crashed session was never committed.
+/// Which session wrote the edits from a sequence on; none (zero): they failed, and what was put for them is garbage.
 struct ManifestWriter {
   std::uint64_t first_sequence = 0;
   model::SessionId session;
@@ -134,6 +135,16 @@ struct PagePlace {
                                                  const model::ObjectId& page, std::uint64_t position);
 [[nodiscard]] std::vector<std::byte> encode_root(const ManifestRoot& root, const ManifestIdentity& identity,
                                                  const model::ObjectId& page, std::uint64_t position);
+/// Where the root lies in its page object; readers know it from the keyspace, tools do not.
+[[nodiscard]] std::vector<std::byte> encode_page_trailer(const PagePlace& root);
+/// From the last page_trailer_bytes. not_found: this is no page object.
+[[nodiscard]] base::Result<PagePlace> parse_page_trailer(bytes::Bytes trailer, const ManifestName& page);
+/// What a page says of itself, unchecked: for a tool that was given nothing but a file.
+struct PageClaim {
+  ManifestIdentity identity;
+  model::ObjectId page;
+};
+[[nodiscard]] base::Result<PageClaim> claim_of(bytes::Bytes page);
 /// `data` is the range that `ref` names. Everything that the reference states is compared.
 [[nodiscard]] base::Result<Leaf> parse_leaf(bytes::Bytes data, const LeafRef& ref, const ManifestIdentity& expected);
 [[nodiscard]] base::Result<ManifestRoot> parse_root(bytes::Bytes data, const PagePlace& place,

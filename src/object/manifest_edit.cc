@@ -58,6 +58,8 @@ class PageWriter {
     place.size_bytes = static_cast<std::uint32_t>(page.size());
     place.crc = stated_crc(page);
     body_.insert(body_.end(), page.begin(), page.end());
+    const std::vector<std::byte> trailer = encode_page_trailer(place);
+    body_.insert(body_.end(), trailer.begin(), trailer.end());
     return place;
   }
   std::vector<std::byte> take_body() { return std::move(body_); }
@@ -82,7 +84,8 @@ void merge_producer(ManifestProducer& known, const ProducerDelta& delta, const M
     known.last_timestamp = batch.max_timestamp;
   }
   if (delta.batches.empty()) known.last_timestamp = std::max(known.last_timestamp, entry.max_timestamp);
-  known.state.open_transaction_start = delta.open_transaction_start;
+  // Every transaction that began below covers_to is decided; what says how is behind it, or below the log start.
+  known.state.open_transaction_start = model::Offset(-1);
   known.state.coordinator_epoch = std::max(known.state.coordinator_epoch, delta.coordinator_epoch);
 }
 
@@ -102,8 +105,7 @@ void merge_producers(ManifestRoot& root, const ManifestEditInput& input) {
   }
   root.producers.clear();
   for (auto& [id, producer] : all) {
-    const bool idle = producer.state.open_transaction_start.value() < 0;
-    if (idle && producer.last_timestamp < input.producers_expire_before_ms) continue;
+    if (producer.last_timestamp < input.producers_expire_before_ms) continue;
     root.producers.push_back(std::move(producer));
   }
 }
@@ -119,6 +121,15 @@ void merge_epochs(ManifestRoot& root, const ManifestEditInput& input) {
   std::size_t below = 0;
   while (below + 1 < root.epochs.size() && root.epochs[below + 1].start <= input.log_start) ++below;
   root.epochs.erase(root.epochs.begin(), root.epochs.begin() + static_cast<std::ptrdiff_t>(below));
+}
+
+// The numbers between the old one and this one are of edits that failed: nobody wrote them.
+void add_writer(ManifestRoot& root, std::uint64_t old_sequence, const model::SessionId& session) {
+  const bool skipped = root.sequence > old_sequence + 1;
+  if (skipped) root.writers.push_back({.first_sequence = old_sequence + 1, .session = {}});
+  if (root.writers.empty() || root.writers.back().session != session) {
+    root.writers.push_back({.first_sequence = root.sequence, .session = session});
+  }
 }
 
 base::Result<void> check_follows(const ManifestEditInput& input, const ManifestRoot& root) {
@@ -201,7 +212,7 @@ ManifestEditNeeds manifest_edit_needs(const ManifestRoot& root, model::Offset lo
 
 base::Result<ManifestEdit> edit_manifest(ManifestEditInput input) {
   const std::uint64_t old_sequence = input.old_root == nullptr ? 0 : input.old_root->sequence;
-  ENSURE(input.page.sequence == old_sequence + 1, "an edit {} after {}", input.page.sequence, old_sequence);
+  ENSURE(input.page.sequence > old_sequence, "an edit {} after {}", input.page.sequence, old_sequence);
   ENSURE(input.old_root != nullptr || !input.added.empty(), "a first manifest without objects");
   ManifestEdit edit;
   ManifestRoot root;
@@ -214,9 +225,7 @@ base::Result<ManifestEdit> edit_manifest(ManifestEditInput input) {
   edit.drops_left = edit.drops_left || (!input.added.empty() && input.added.front().entry.end_offset <= input.log_start);
   append(root, input, writer);
   root.sequence = input.page.sequence;
-  if (root.writers.empty() || root.writers.back().session != input.page.session) {
-    root.writers.push_back({.first_sequence = root.sequence, .session = input.page.session});
-  }
+  add_writer(root, old_sequence, input.page.session);
   if (root.leaves.size() > root_leaves_max) {
     return fail(ErrorKind::exhausted,
                 fmt::format("a manifest of {} leaves; at most {} are possible", root.leaves.size(), root_leaves_max));

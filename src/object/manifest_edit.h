@@ -34,14 +34,15 @@ struct ManifestEditNeeds {
 
 struct ManifestEditInput {
   ManifestIdentity identity;
-  ManifestName page;  ///< of the object that the edit's pages go into; sequence = the old one's + 1, session = the writer's
+  ManifestName page;  ///< of the object that the edit's pages go into; its sequence is above the old one's and that of
+                      ///< every edit of the session that failed; session = the writer's
   const ManifestRoot* old_root = nullptr;  ///< null: the partition's first manifest
   PagePlace old_place{};
   std::optional<Leaf> first_leaf{};  ///< as manifest_edit_needs() asks
   std::optional<Leaf> last_leaf{};
   std::vector<AddedObject> added;
   model::Offset log_start{0};
-  base::WallMs producers_expire_before_ms = -1;  ///< producers without open transaction that are older are forgotten
+  base::WallMs producers_expire_before_ms = -1;  ///< producers that are older are forgotten
 };
 
 struct ManifestEdit {

@@ -193,6 +193,8 @@ TEST(ManifestEdit, EpochsProducersAndWritersAccumulate) {
                                  .max_timestamp = 100}},
                     .open_transaction_start = model::Offset(0)}};
   world.apply({one}, model::Offset(0));
+  EXPECT_EQ(world.root->producers[0].state.open_transaction_start, model::Offset(-1))
+      << "what began below covers_to is decided, though the marker lies behind it";
   world.session = id_of<model::SessionId>(2);
   AddedObject two = world.make(10);
   two.epochs = {{.epoch = model::LeaderEpoch(1), .start = model::Offset(0)},
@@ -207,7 +209,7 @@ TEST(ManifestEdit, EpochsProducersAndWritersAccumulate) {
   EXPECT_EQ(root.epochs[1].start, model::Offset(12));
   ASSERT_EQ(root.producers.size(), 2U);
   EXPECT_EQ(root.producers[0].state.batches.size(), 1U) << "what an entry does not restate stays";
-  EXPECT_EQ(root.producers[0].state.open_transaction_start, model::Offset(-1)) << "the marker ended it";
+  EXPECT_EQ(root.producers[0].state.open_transaction_start, model::Offset(-1));
   EXPECT_EQ(root.producers[0].state.coordinator_epoch, 7);
   EXPECT_EQ(root.producers[0].last_offset, model::Offset(19));
   ASSERT_EQ(root.writers.size(), 2U);
@@ -231,9 +233,28 @@ TEST(ManifestEdit, OldProducersAreForgotten) {
   input.producers_expire_before_ms = 20;
   const auto edit = edit_manifest(std::move(input));
   ASSERT_TRUE(edit.has_value());
-  ASSERT_EQ(edit->root.producers.size(), 2U);
-  EXPECT_EQ(edit->root.producers[0].state.producer_id, model::ProducerId(2)) << "an open transaction is never forgotten";
-  EXPECT_EQ(edit->root.producers[1].state.producer_id, model::ProducerId(3));
+  ASSERT_EQ(edit->root.producers.size(), 1U);
+  EXPECT_EQ(edit->root.producers[0].state.producer_id, model::ProducerId(3));
+}
+
+TEST(ManifestEdit, NumbersOfFailedEditsAreNobodys) {
+  World world;
+  world.apply({world.make(10)}, model::Offset(0));
+  std::vector<AddedObject> added{world.make(10)};
+  ManifestEditInput input = world.input(std::move(added), model::Offset(0));
+  input.page.sequence = 4;
+  const auto edit = edit_manifest(std::move(input));
+  ASSERT_TRUE(edit.has_value());
+  const std::vector<ManifestWriter>& writers = edit->root.writers;
+  ASSERT_EQ(writers.size(), 3U);
+  EXPECT_EQ(writers[1].first_sequence, 2U);
+  EXPECT_TRUE(writers[1].session == model::SessionId());
+  EXPECT_EQ(writers[2].first_sequence, 4U);
+  EXPECT_EQ(writers[2].session, world.session);
+  const auto read =
+      parse_root(bytes::Bytes(edit->body).subspan(edit->place.position, edit->place.size_bytes), edit->place, world.identity);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(*read, edit->root);
 }
 
 // Aborted spans make entries large: a leaf is closed by its bytes too.

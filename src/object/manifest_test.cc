@@ -111,9 +111,29 @@ TEST(Manifest, GoldenFile) {
   const std::size_t leaf_bytes = body.size();
   const std::vector<std::byte> root_page = encode_root(root_of(ref_of(leaf, 0, body)), identity, name_of(50).id, leaf_bytes);
   body.insert(body.end(), root_page.begin(), root_page.end());
+  const std::vector<std::byte> trailer = encode_page_trailer(place_of(leaf_bytes, root_page));
+  body.insert(body.end(), trailer.begin(), trailer.end());
   std::ifstream file(std::string(WEIR_ROOM_DIR) + "/testdata/manifest-v1.bin", std::ios::binary);
   const std::string golden{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   EXPECT_EQ(std::string(bytes::as_text(body)), golden);
+}
+
+TEST(Manifest, ThePageTrailerNamesTheRoot) {
+  const PagePlace place{.page = name_of(50), .position = 1ULL << 33U, .size_bytes = 77, .crc = 5};
+  const std::vector<std::byte> trailer = encode_page_trailer(place);
+  ASSERT_EQ(trailer.size(), page_trailer_bytes);
+  EXPECT_EQ(*parse_page_trailer(trailer, name_of(50)), place);
+  for (std::size_t at = 0; at < trailer.size(); ++at) {
+    std::vector<std::byte> bad = trailer;
+    bad[at] ^= std::byte{1};
+    EXPECT_FALSE(parse_page_trailer(bad, name_of(50)).has_value()) << at;
+  }
+  const std::vector<std::byte> page = encode_leaf(leaf_of(), identity, name_of(50).id, 0);
+  const auto claim = claim_of(page);
+  ASSERT_TRUE(claim.has_value());
+  EXPECT_EQ(claim->identity, identity);
+  EXPECT_EQ(claim->page, name_of(50).id);
+  EXPECT_FALSE(claim_of(bytes::Bytes(page).first(20)).has_value());
 }
 
 TEST(Manifest, AnyFlippedByteIsFound) {

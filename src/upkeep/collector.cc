@@ -122,12 +122,12 @@ Task<base::Result<std::vector<std::string>>> UpkeepImpl::list_names() {
   co_return names;
 }
 
-// Only of partitions that names of sealed sessions belong to: the others have nothing to be judged.
+// Only of partitions that have names here.
 Task<void> UpkeepImpl::add_manifest_facts(const std::vector<std::string>& names, NamesView& view) {
   std::set<model::TopicPartition> wanted;
   for (const std::string& name : names) {
     const std::optional<object::ObjectKey> key = object::parse_object_key(name);
-    if (key && key->manifest_of && !view.unsealed.contains(key->session)) wanted.insert(*key->manifest_of);
+    if (key && key->manifest_of) wanted.insert(*key->manifest_of);
   }
   if (wanted.empty()) co_return;
   for (std::size_t shard = 0; shard < log_.shards.size(); ++shard) {

@@ -19,8 +19,17 @@ inline constexpr runtime::MetricDecl metric_orphans{"weir_upkeep_orphans_deleted
                                                     "Objects that no commit references, deleted from the store"};
 inline constexpr runtime::MetricDecl metric_failures{"weir_upkeep_failures_total", MetricKind::counter,
                                                      "Rounds of upkeep that failed; they are repeated"};
+inline constexpr runtime::MetricDecl metric_manifest_edits{"weir_manifest_edits_total", MetricKind::counter,
+                                                           "Manifests of partitions that were committed"};
+inline constexpr runtime::MetricDecl metric_manifest_puts{"weir_manifest_puts_total", MetricKind::counter,
+                                                          "Page objects of manifests put to the store"};
+inline constexpr runtime::MetricDecl metric_manifest_dropped{
+    "weir_manifest_dropped_objects_total", MetricKind::counter,
+    "Objects and pages that a manifest named and its next one does not; they are deleted as garbage is"};
 
 inline const runtime::DeclaredMetrics declared_metrics({&metric_retention_moves, &metric_unlinked, &metric_deleted,
-                                                        &metric_garbage, &metric_orphans, &metric_failures});
+                                                        &metric_garbage, &metric_orphans, &metric_failures,
+                                                        &metric_manifest_edits, &metric_manifest_puts,
+                                                        &metric_manifest_dropped});
 
 }  // namespace weir::upkeep

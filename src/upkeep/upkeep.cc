@@ -39,7 +39,10 @@ UpkeepImpl::UpkeepImpl(Doors doors, LogDoor log, Naming naming, ConfigOf config_
              .deleted = doors.runtime.metrics->counter(metric_deleted),
              .garbage = doors.runtime.metrics->gauge(metric_garbage),
              .orphans = doors.runtime.metrics->counter(metric_orphans),
-             .failures = doors.runtime.metrics->counter(metric_failures)} {
+             .failures = doors.runtime.metrics->counter(metric_failures),
+             .manifest_edits = doors.runtime.metrics->counter(metric_manifest_edits),
+             .manifest_puts = doors.runtime.metrics->counter(metric_manifest_puts),
+             .manifest_dropped = doors.runtime.metrics->counter(metric_manifest_dropped)} {
   ENSURE(log_.shards.size() == doors_.runtime.shards.size(), "{} shards of {}", log_.shards.size(),
          doors_.runtime.shards.size());
 }
@@ -83,7 +86,8 @@ Task<void> UpkeepImpl::run() {
       retention_due_ = now() + options_.retention_interval;
       kick_allowed_ = now() + kick_pause;
       co_await retain();
-      ended = failed("unlink", co_await unlink_dead());
+      ended = failed("manifests", co_await trim_manifests());
+      if (!ended) ended = failed("unlink", co_await unlink_dead());
       garbage_due_ = now();
     }
     if (!ended && now() >= garbage_due_) {
@@ -109,10 +113,14 @@ Task<std::vector<PartitionExtents>> UpkeepImpl::extents_of(std::size_t shard, st
   const std::span<const model::TopicPartition> part(all.data() + next, to - next);
   next = to;
   log::Shard* at = log_.shards[shard];
-  co_return co_await runtime::submit_to(*doors_.runtime.shards[shard], [at, part] {
+  co_return co_await runtime::submit_to(*doors_.runtime.shards[shard], [at, part, shard] {
     std::vector<PartitionExtents> out;
     for (const model::TopicPartition& partition : part) {
-      PartitionExtents copy{.partition = partition};
+      PartitionExtents copy{.place = {.partition = partition, .shard = shard}};
+      if (auto history = at->history(partition)) {
+        copy.manifest = std::move(history->manifest);
+        copy.log_start = history->log_start;
+      }
       for (const log::Shard::Extent& extent : at->extents(partition)) {
         copy.objects.push_back(extent.object.id);
         copy.extents.push_back({.end_offset = extent.end_offset,
@@ -120,24 +128,25 @@ Task<std::vector<PartitionExtents>> UpkeepImpl::extents_of(std::size_t shard, st
                                 .max_timestamp = extent.max_timestamp,
                                 .created_ms = extent.object.created_ms});
       }
-      if (!copy.extents.empty()) out.push_back(std::move(copy));
+      if (!copy.extents.empty() || copy.manifest) out.push_back(std::move(copy));
     }
     return out;
   });
 }
 
 Task<std::optional<UpkeepImpl::Raise>> UpkeepImpl::retention_of(PartitionExtents partition, base::WallMs now_ms) {
-  const std::optional<model::TopicConfig> config = config_of_(partition.partition.topic);
+  const std::optional<model::TopicConfig> config = config_of_(partition.place.partition.topic);
   if (!config) co_return std::nullopt;
   std::uint64_t tail_bytes = 0;
   if (config->cleanup_delete && config->retention_bytes >= 0) {
-    const base::Result<log::PartitionState> state = co_await log_.state(partition.partition);
+    const base::Result<log::PartitionState> state = co_await log_.state(partition.place.partition);
     if (!state) co_return std::nullopt;  // moved or deleted meanwhile
     tail_bytes = state->tail_bytes;
   }
+  if (partition.manifest) co_return co_await history_retention(&partition, tail_bytes, &*config, now_ms);
   const std::optional<model::Offset> to = retention_point(partition.extents, tail_bytes, *config, now_ms);
   if (!to) co_return std::nullopt;
-  co_return Raise{.partition = partition.partition, .to = *to};
+  co_return Raise{.partition = partition.place.partition, .to = *to};
 }
 
 Task<void> UpkeepImpl::raise_worker(UpkeepImpl* self, std::vector<Raise>* raises, std::size_t* next) {

@@ -31,6 +31,8 @@ inline constexpr std::size_t footers_per_round_max = 1000;
 inline constexpr std::size_t orphans_seen_max = 10000;
 /// Log starts raised at the same time: they share the keyspace's commits.
 inline constexpr std::size_t raises_inflight_max = 16;
+/// Changes of one partition's manifest in one round, each of which drops up to object::edit_drops_max objects.
+inline constexpr std::size_t trims_per_round_max = 1000;
 /// After a kick: the log lets go of a deleted topic's partitions a moment after the topic is gone.
 inline constexpr base::Duration kick_settle = std::chrono::seconds(1);
 /// Between two rounds that were asked for; a burst of deletions is one round.

@@ -4,19 +4,37 @@
 #include <map>
 #include <string>
 
+#include "object/manifest_edit.h"
 #include "runtime/scope.h"
 #include "runtime/sync.h"
 #include "upkeep/core/garbage.h"
+#include "upkeep/core/history.h"
 #include "upkeep/core/retention.h"
 #include "upkeep/upkeep.h"
 
 namespace weir::upkeep {
 
+struct PartitionPlace {
+  model::TopicPartition partition;
+  std::size_t shard = 0;
+};
+
 /// The first partition's worth of work for a shard turn: copies of extents, small enough to cross to shard 0.
 struct PartitionExtents {
-  model::TopicPartition partition;
+  PartitionPlace place;
   std::vector<RetainedExtent> extents;
   std::vector<model::ObjectId> objects;
+  log::ManifestPtr manifest;   ///< what lies below the extents; null: nothing does
+  model::Offset log_start{0};  ///< with a manifest
+};
+
+/// One change of a partition's manifest; see commit_change().
+struct ManifestChange {
+  PartitionPlace place;
+  log::ManifestBasis basis;
+  std::uint64_t sequence = 0;  ///< from next_sequence(); the names of what is added carry it
+  std::vector<object::AddedObject> added = {};
+  base::WallMs producers_expire_before_ms = -1;
 };
 
 class UpkeepImpl final : public Upkeep {
@@ -35,6 +53,9 @@ class UpkeepImpl final : public Upkeep {
     runtime::Gauge& garbage;
     runtime::Counter& orphans;
     runtime::Counter& failures;
+    runtime::Counter& manifest_edits;
+    runtime::Counter& manifest_puts;
+    runtime::Counter& manifest_dropped;
   };
   struct Raise {
     model::TopicPartition partition;
@@ -55,6 +76,21 @@ class UpkeepImpl final : public Upkeep {
                                                           std::size_t& next);
   runtime::Task<std::vector<model::TopicPartition>> partitions_of(std::size_t shard);
 
+  // manifests.cc
+  runtime::Task<std::optional<log::ManifestBasis>> basis_of(PartitionPlace place);
+  runtime::Task<base::Result<std::shared_ptr<const object::Leaf>>> leaf_of(PartitionPlace place, object::LeafRef ref);
+  [[nodiscard]] std::uint64_t next_sequence(const model::TopicPartition& partition, const log::ManifestBasis& basis) const;
+  [[nodiscard]] object::ManifestName new_name(std::uint64_t sequence) const;
+  runtime::Task<base::Result<object::ManifestEdit>> prepare_edit(ManifestChange* change);
+  /// PUT, commit, apply. True: more lies below the log start than one edit drops.
+  runtime::Task<base::Result<bool>> commit_change(ManifestChange* change);
+  runtime::Task<base::Result<bool>> drops_something(PartitionPlace place, const log::ManifestBasis* basis);
+  runtime::Task<Done> trim_partition(PartitionPlace place);
+  runtime::Task<Done> trim_manifests();
+  runtime::Task<std::optional<Raise>> history_retention(const PartitionExtents* partition, std::uint64_t tail_bytes,
+                                                        const model::TopicConfig* config, base::WallMs now_ms);
+
+  // collector.cc
   runtime::Task<Done> unlink_dead();
   /// What extents and producers need; empty while partitions are opening.
   runtime::Task<std::optional<std::set<model::ObjectId>>> referenced_by_log();
@@ -79,6 +115,12 @@ class UpkeepImpl final : public Upkeep {
   base::MonoTime sweep_due_{};
   std::map<model::ObjectId, base::MonoTime> garbage_seen_;  ///< since when this process knows of gc/id
   std::map<std::string, base::MonoTime> orphans_seen_;
+  std::map<model::TopicPartition, std::uint64_t> edits_tried_;  ///< newest number that was given to an edit and not committed
+  struct FirstEnd {
+    std::uint64_t sequence = 0;
+    model::Offset end;
+  };
+  std::map<model::TopicPartition, FirstEnd> first_ends_;  ///< of manifests that begin below the log start: their first object's
 };
 
 }  // namespace weir::upkeep

@@ -1,6 +1,7 @@
 // log/testing/flaky_store.h: passes calls on to another store, or fails the reads while it is told to.
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 
@@ -13,8 +14,9 @@ class FlakyStore final : public store::ObjectStore {
  public:
   explicit FlakyStore(store::ObjectStore& inner) : inner_(inner) {}
   bool down = false;
-  bool hold_gets = false;  ///< they wait until let_gets_go()
-  bool pass_gets = false;  ///< new ones do not wait
+  std::size_t puts_left = SIZE_MAX;  ///< after as many every put fails
+  bool hold_gets = false;            ///< they wait until let_gets_go()
+  bool pass_gets = false;            ///< new ones do not wait
   void let_gets_go() {
     hold_gets = false;
     held_.pulse();
@@ -22,7 +24,8 @@ class FlakyStore final : public store::ObjectStore {
   std::size_t get_count = 0;
 
   runtime::Task<base::Result<void>> put(std::string key, bytes::BufferList body, store::PutOptions options) override {
-    if (down) co_return base::fail(base::ErrorKind::retry, "the store is down");
+    if (down || puts_left == 0) co_return base::fail(base::ErrorKind::retry, "the store is down");
+    if (puts_left != SIZE_MAX) --puts_left;
     co_return co_await inner_.put(std::move(key), std::move(body), options);
   }
   runtime::Task<base::Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,

@@ -103,13 +103,15 @@ class Cluster {
 /// One run of a broker's log.
 class Broker {
  public:
-  explicit Broker(Cluster& cluster, Options options = {}) : cluster_(cluster), meta(cluster.manual.doors, cluster.keyspace) {
+  explicit Broker(Cluster& cluster, Options options = {}, store::ObjectStore* other_store = nullptr)
+      : cluster_(cluster), meta(cluster.manual.doors, cluster.keyspace) {
     session.id = id<model::SessionId>(100 + cluster.next_session);
     session.node = model::NodeId(1);
     session.wal = id<model::WalId>(cluster.next_session++);
     wal = std::make_unique<FakeWal>(cluster.manual.doors, session.id);
     if (cluster.last_wal) wal->inherit(*cluster.last_wal);
-    log = make_log(cluster.manual.doors, *wal, meta, cluster.store, cluster.cluster_id, options);
+    log = make_log(cluster.manual.doors, *wal, meta, other_store != nullptr ? *other_store : cluster.store, cluster.cluster_id,
+                   options);
   }
   ~Broker() {
     cluster_.run(stop(this));

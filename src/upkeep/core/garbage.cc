@@ -18,12 +18,11 @@ bool is_dead(const object::Footer& footer, const LiveData& live) {
 namespace {
 bool is_manifest_orphan(const object::ObjectKey& name, const NamesView& view) {
   if (!view.topics.contains(name.manifest_of->topic)) return true;
-  // Our own edit may be on its way. Each edit of a session has its own sequence, unless it failed: then it cleans up itself.
-  if (name.session == view.own_session || view.unsealed.contains(name.session)) return false;
   const auto manifest = view.manifests.find(*name.manifest_of);
   if (manifest == view.manifests.end()) return false;  // not open: nothing is known
   const std::uint64_t sequence = name.commit.value();
-  if (sequence > manifest->second.sequence) return true;
+  // An edit that may be on its way: each of a session has a number of its own, above the manifest's.
+  if (sequence > manifest->second.sequence) return name.session != view.own_session && !view.unsealed.contains(name.session);
   const auto& writers = manifest->second.writers;
   const auto after = std::ranges::upper_bound(writers, sequence, {}, &object::ManifestWriter::first_sequence);
   return after == writers.begin() || std::prev(after)->session != name.session;

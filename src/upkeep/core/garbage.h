@@ -47,8 +47,8 @@ struct NamesView {
 
 /// Nothing references the name, and nobody can any more: its session is sealed (or gone), or it is our own and its commit
 /// number went to another object. Names of another incarnation are never ours to sweep. What a manifest may name is an orphan when
-/// its topic is gone, or when it was written for an edit that its session, sealed now, did not commit: what a committed edit named
-/// and a later one dropped stands in gc/.
+/// its topic is gone, or when it was written for an edit that its session did not commit and can not any more: it is sealed, or the
+/// manifest is past that number. What a committed edit named and a later one dropped stands in gc/.
 [[nodiscard]] bool is_orphan(const object::ObjectKey& name, const NamesView& view);
 
 }  // namespace weir::upkeep

@@ -104,6 +104,15 @@ TEST(Garbage, OrphansOfManifestsTable) {
   EXPECT_FALSE(orphan(9, 7, partition(1, 0)));
   EXPECT_TRUE(orphan(9, 8, partition(1, 0))) << "never committed, and nobody can any more";
   EXPECT_FALSE(orphan(1, 8, partition(1, 0))) << "ours, on its way";
+  EXPECT_TRUE(orphan(1, 6, partition(1, 0))) << "ours, but the manifest is past that number";
+  view.manifests[partition(1, 3)] = {.sequence = 9,
+                                     .writers = {{.first_sequence = 1, .session = session(1)},
+                                                 {.first_sequence = 7, .session = {}},
+                                                 {.first_sequence = 9, .session = session(1)}}};
+  EXPECT_FALSE(orphan(1, 6, partition(1, 3)));
+  EXPECT_TRUE(orphan(1, 7, partition(1, 3))) << "an edit that failed: its number was given up";
+  EXPECT_TRUE(orphan(1, 8, partition(1, 3)));
+  EXPECT_FALSE(orphan(1, 9, partition(1, 3)));
   EXPECT_TRUE(orphan(8, 1, partition(1, 2))) << "the partition has no manifest";
   EXPECT_FALSE(orphan(8, 1, partition(1, 1))) << "not open: nothing is known";
   EXPECT_TRUE(orphan(8, 1, partition(2, 0))) << "its topic is gone";

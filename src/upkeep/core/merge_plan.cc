@@ -99,8 +99,12 @@ std::size_t MergePlanner::ripe_end() const {
 
 std::vector<std::uint64_t> MergePlanner::gathered(std::size_t ripe_end) const {
   std::vector<std::uint64_t> bytes(bytes_of_.size());
+  std::vector<bool> over(bytes_of_.size());  // something of it stays: what follows stays too
   for (std::size_t i = 0; i < ripe_end; ++i) {
-    for (const MergeEntry& entry : items_[i].object.entries) bytes[entry.partition] += entry.bytes;
+    for (const MergeEntry& entry : items_[i].object.entries) {
+      if (entry.stays || items_[i].object.refused) over[entry.partition] = true;
+      if (!over[entry.partition]) bytes[entry.partition] += entry.bytes;
+    }
   }
   return bytes;
 }
@@ -108,7 +112,7 @@ std::vector<std::uint64_t> MergePlanner::gathered(std::size_t ripe_end) const {
 // As many of [first, end) as one job may take.
 MergePlanner::Run MergePlanner::fitting(std::size_t first, std::size_t end) const {
   Run run{.first = first};
-  for (std::size_t i = first; i < end && run.count < limits_.fan_in_max; ++i) {
+  for (std::size_t i = first; i < end && run.count < limits_.fan_in_max && !items_[i].object.refused; ++i) {
     if (run.count > 0 && run.bytes + items_[i].live_bytes > limits_.memory_bytes) break;
     run.bytes += items_[i].live_bytes;
     ++run.count;
@@ -124,14 +128,15 @@ std::optional<MergePlanner::Run> MergePlanner::tier_run() const {
   for (std::uint64_t share = lowest_share; share > 0; share /= tier_factor) {
     const std::uint64_t bound = std::max<std::uint64_t>(1, ripe_bytes() / share);
     for (std::size_t first = 0; first < items_.size();) {
-      if (items_[first].live_bytes >= bound) {
+      const auto passed_over = [&](const Item& item) { return item.live_bytes >= bound || item.object.refused; };
+      if (passed_over(items_[first])) {
         ++first;
         continue;
       }
       std::size_t end = first;
       std::size_t members = 0;
       std::uint64_t bytes = 0;
-      for (; end < items_.size() && items_[end].live_bytes < bound; ++end) {
+      for (; end < items_.size() && !passed_over(items_[end]); ++end) {
         bytes += items_[end].live_bytes;
         if (items_[end].live_bytes >= bound / tier_factor || share == lowest_share) ++members;
       }
@@ -177,6 +182,7 @@ MergeJob::Part MergePlanner::first_part(std::uint32_t partition, std::size_t rip
     const std::vector<MergeEntry>& entries = items_[i].object.entries;
     const auto at = std::ranges::lower_bound(entries, partition, {}, &MergeEntry::partition);
     if (at == entries.end() || at->partition != partition) continue;
+    if (at->stays || items_[i].object.refused) break;
     if (part.bytes > 0 && part.bytes + at->bytes > limits_.memory_bytes) break;
     part.bytes += at->bytes;
     part.covers_to = at->end;

@@ -43,12 +43,14 @@ struct MergeEntry {
   std::uint32_t partition = 0;
   model::Offset end;
   std::uint64_t bytes = 0;
+  bool stays = false;  ///< it can not be split off now, nor what follows it: a transaction that began in it is open
 };
 
 struct MergeObject {
   model::ObjectId id;
   std::uint64_t size_bytes = 0;
   std::vector<MergeEntry> entries;
+  bool refused = false;  ///< it was found damaged: no job takes it, and nothing is merged or split across it
 };
 
 struct MergeJob {

@@ -125,6 +125,48 @@ TEST(MergePlan, UnderPressureLittleIsSplitOff) {
   EXPECT_LE(job->bytes, 1000U);
 }
 
+TEST(MergePlan, WhatStaysHoldsUpItsPartitionOnly) {
+  MergeLimits limits = small;
+  limits.memory_bytes = 1000;
+  limits.split_bytes = 400;
+  MergePlanner planner(limits);
+  const auto staying = [](std::uint32_t partition, std::int64_t end, std::uint64_t bytes) {
+    MergeEntry stays = entry(partition, end, bytes);
+    stays.stays = true;
+    return stays;
+  };
+  planner.add(object(1, {entry(0, 5, 300), entry(1, 5, 300)}));
+  planner.add(object(2, {staying(0, 9, 300), entry(1, 9, 300)}));
+  planner.add(object(3, {entry(0, 12, 500)}));
+  const auto job = planner.next();
+  ASSERT_TRUE(job);
+  ASSERT_EQ(job->kind, MergeJob::Kind::split);
+  ASSERT_THAT(job->parts, SizeIs(1)) << "of partition 0 only 300 bytes can go, whatever lies behind what stays";
+  EXPECT_EQ(job->parts[0].partition, 1U);
+  EXPECT_EQ(job->parts[0].covers_to, model::Offset(9));
+}
+
+TEST(MergePlan, NothingIsTakenFromOrAcrossARefusedObject) {
+  MergeLimits limits = small;
+  limits.memory_bytes = 1000;
+  limits.split_bytes = 400;
+  limits.fan_in_max = 2;
+  MergePlanner planner(limits);
+  planner.add(object(1, {entry(0, 5, 500)}));
+  MergeObject damaged = object(2, {entry(0, 9, 500)});
+  damaged.refused = true;
+  planner.add(damaged);
+  planner.add(object(3, {entry(0, 12, 500)}));
+  auto job = planner.next();
+  ASSERT_TRUE(job);
+  ASSERT_EQ(job->kind, MergeJob::Kind::split);
+  EXPECT_EQ(job->parts[0].covers_to, model::Offset(5));
+  EXPECT_THAT(job->inputs, SizeIs(1));
+  planner.covered(0, model::Offset(5));
+  EXPECT_THAT(planner.take_dead(), SizeIs(1));
+  EXPECT_FALSE(planner.next()) << "the rest waits behind it";
+}
+
 TEST(MergePlan, WithoutSplitsOnlyTiers) {
   MergeLimits limits = small;
   limits.splits = false;
