@@ -18,21 +18,33 @@ inline constexpr runtime::MetricDecl request_seconds{
 inline constexpr runtime::MetricDecl bytes_total{.name = "weir_store_bytes_total",
                                                  .kind = runtime::MetricKind::counter,
                                                  .help = "Object bytes of successful calls, by direction (put, get)."};
+inline constexpr runtime::MetricDecl attempts_total{
+    .name = "weir_store_attempts_total",
+    .kind = runtime::MetricKind::counter,
+    .help = "Requests sent to the object store; each is one that the provider may bill."};
 inline constexpr runtime::MetricDecl retries_total{
     .name = "weir_store_retries_total",
     .kind = runtime::MetricKind::counter,
-    .help = "Further attempts of calls to the object store; each is a request that the provider may bill."};
+    .help = "Further attempts of calls to the object store, hedges not counted. With hedges at most a tenth of the calls."};
+inline constexpr runtime::MetricDecl hedges_total{
+    .name = "weir_store_hedges_total",
+    .kind = runtime::MetricKind::counter,
+    .help = "Gets that were asked for a second time beside the first attempt because that was late."};
+inline constexpr runtime::MetricDecl hedges_won_total{.name = "weir_store_hedges_won_total",
+                                                      .kind = runtime::MetricKind::counter,
+                                                      .help = "Hedges that were answered before the first attempt."};
 inline constexpr runtime::MetricDecl retries_refused_total{
     .name = "weir_store_retries_refused_total",
     .kind = runtime::MetricKind::counter,
-    .help = "Attempts not made because the retry budget (10 % of the calls) was spent."};
+    .help = "Further attempts not made because their budget (a tenth of the calls) was spent."};
 inline constexpr runtime::MetricDecl connections_opened_total{.name = "weir_store_connections_opened_total",
                                                               .kind = runtime::MetricKind::counter,
                                                               .help = "Connections opened to the object store."};
 inline constexpr runtime::MetricDecl connections_open{.name = "weir_store_connections",
                                                       .kind = runtime::MetricKind::gauge,
                                                       .help = "Connections to the object store, busy and idle."};
-inline const runtime::DeclaredMetrics store_metrics({&requests_total, &request_seconds, &bytes_total, &retries_total,
-                                                     &retries_refused_total, &connections_opened_total, &connections_open});
+inline const runtime::DeclaredMetrics store_metrics({&requests_total, &request_seconds, &bytes_total, &attempts_total,
+                                                     &retries_total, &hedges_total, &hedges_won_total, &retries_refused_total,
+                                                     &connections_opened_total, &connections_open});
 
 }  // namespace weir::store

@@ -3,11 +3,12 @@
 // bodies
 //             are read into the buffer that is returned: no copy of a body. Every put carries an id of its own in the object's
 //             metadata, so that a 412 after a lost reply is told from another writer's object.
-// Invariants: I1 an attempt has ended (its stream is closed or its answer read) before the next one begins and before the call
-//             returns: body memory is never sent afterwards     I2 attempts beyond the first are at most 10 % of the calls over
-//             time (a token budget), so a struggling store is not loaded with retries
+// Invariants: I1 an attempt that sends a body has ended (its stream is closed or its answer read) before the next one begins and
+//             before the call returns: body memory is never sent afterwards; only gets are hedged (s3/hedge.h)
+//             I2 requests beyond one per call, whatever their reason, are at most a tenth of the calls over any 100 *
+//             retry_burst_max calls of a shard (a token budget), so a struggling store is not loaded with retries
 // Failure:    store.h. Answers of the server become sentences that say what to change.
-// Limits:     S3Limits.
+// Limits:     S3Limits, s3/hedge.h.
 // Tests:      store/s3_test.cc (conformance and faults on an in-process server), tests/system/s3_radosgw
 #pragma once
 
@@ -24,7 +25,7 @@ namespace weir::store {
 struct S3Limits {
   std::size_t connections_per_shard_max = 32;
   int attempts_max = 5;
-  std::size_t retry_burst_max = 20;  ///< retries that a quiet store has saved up; each call then adds a tenth
+  std::size_t retry_burst_max = 20;  ///< further attempts that a quiet store has saved up; each call then adds 9 %
   base::Duration connect_timeout = std::chrono::seconds(3);
   base::Duration first_byte_timeout = std::chrono::seconds(10);  ///< from the end of the request to the answer's first byte
   base::Duration progress_timeout = std::chrono::seconds(10);    ///< without a byte sent or received inside a body

@@ -1,5 +1,6 @@
 """A real S3 server for a test: Ceph's object gateway from Debian, started and stopped by tools/radosgw_up."""
 import contextlib
+import hashlib
 import pathlib
 import subprocess
 
@@ -17,3 +18,9 @@ def radosgw(folder):
         yield values.pop("endpoint"), values
     finally:
         subprocess.run([script, "stop", folder], check=True, timeout=60)
+
+
+def make_bucket(endpoint, keys, bucket):
+    """weir never makes one. curl signs the request (the payload's hash must be given to it)."""
+    subprocess.run(["curl", "-sf", "-X", "PUT", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{keys['AWS_ACCESS_KEY_ID']}:{keys['AWS_SECRET_ACCESS_KEY']}",
+                    "-H", f"x-amz-content-sha256: {hashlib.sha256().hexdigest()}", f"{endpoint}/{bucket}"], check=True, timeout=60)

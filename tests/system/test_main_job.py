@@ -1,12 +1,11 @@
 """The Debian package index goes in through each client and codec and comes out of the others byte for byte: at once, after
 kill -9, after a clean stop with WAL and caches deleted, and with the objects on a real S3 server."""
-import hashlib
 import shutil
 
 import pytest
 from clients import all_clients, codecs, package_index, write_records
 from harness import Broker, broker, run
-from radosgw import radosgw
+from radosgw import make_bucket, radosgw
 
 
 def fill(b, clients, records, path, partition_counts, some_codecs):
@@ -63,9 +62,7 @@ def test_with_the_objects_on_a_real_s3_server(tmp_path, clients):
     write_records(path, records)
     known = {}
     with radosgw(tmp_path / "ceph") as (endpoint, keys):
-        # weir never makes a bucket; curl signs the request (the payload's hash must be given to it).
-        run("curl", "-sf", "-X", "PUT", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{keys['AWS_ACCESS_KEY_ID']}:{keys['AWS_SECRET_ACCESS_KEY']}",
-            "-H", f"x-amz-content-sha256: {hashlib.sha256().hexdigest()}", f"{endpoint}/weir-test")
+        make_bucket(endpoint, keys, "weir-test")
         b = Broker(tmp_path, weir__store=f"s3://weir-test/main-job?endpoint={endpoint}&path.style=true&region=us-east-1",
                    weir__upload__size="16MiB")
         b.environment = keys

@@ -77,7 +77,7 @@ class S3Store final : public ObjectStore {
   Task<Result<bytes::Buffer>> get_inner(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
                                         GetOptions options);
   Task<Result<ObjectInfo>> head_inner(std::string key, GetOptions options);
-  Task<Result<std::vector<std::string>>> remove_some(std::vector<std::string> keys, GetOptions options);
+  Task<Result<std::vector<std::string>>> remove_some(std::vector<std::string> keys, bool further, GetOptions options);
   Task<Result<void>> remove_inner(std::vector<std::string> keys, GetOptions options);
   Task<Result<ListPage>> list_inner(std::string prefix, std::string start_after, GetOptions options);
 
@@ -101,6 +101,9 @@ S3Store::S3Store(S3Options options, std::unique_ptr<s3::CredentialSource> creden
              .credentials = &credentials_,
              .log = doors.log};
   if (doors.metrics != nullptr) {
+    shared_.attempts = &doors.metrics->counter(attempts_total);
+    shared_.hedges = &doors.metrics->counter(hedges_total);
+    shared_.hedges_won = &doors.metrics->counter(hedges_won_total);
     shared_.retries = &doors.metrics->counter(retries_total);
     shared_.retries_refused = &doors.metrics->counter(retries_refused_total);
     shared_.connections_opened = &doors.metrics->counter(connections_opened_total);
@@ -117,7 +120,8 @@ Caller& S3Store::caller() {
 
 // After a lost reply a 412 may be our own success: the id that the put carried tells.
 Task<Result<bool>> S3Store::holds_our_put(std::string key, std::string put_id, MonoTime deadline) {
-  Call call{.method = "HEAD", .path = path_of(key), .payload_hash = empty_hash(), .deadline = deadline};
+  Call call{.method = "HEAD", .path = path_of(key), .payload_hash = empty_hash(), .deadline = deadline, .further = true};
+  caller().charge_another();
   CallOutcome outcome = co_await caller().call(std::move(call));
   if (outcome.response) co_return outcome.response->head.find(own_put_header) == put_id;
   co_return std::unexpected(outcome.failure.error);
@@ -194,6 +198,8 @@ Task<Result<bytes::Buffer>> S3Store::get_inner(std::string key, std::uint64_t of
     call.answer_bytes_max =
         size_bytes == 0 ? options_.limits.get_bytes_max : std::min(size_bytes, options_.limits.get_bytes_max);
     call.transfer_bytes = call.answer_bytes_max;
+    if (size_bytes != 0 && size_bytes <= s3::hedge_bytes_max) call.hedge_bytes = size_bytes;
+    call.further = attempt > 1;
     CallOutcome outcome = co_await caller().call(std::move(call));
     if (!outcome.response && outcome.failure.status == 416) co_return bytes::Buffer();  // nothing from there on
     if (!outcome.response) co_return base::with_context(fmt::format("get '{}'", key), outcome.failure.error);
@@ -204,7 +210,7 @@ Task<Result<bytes::Buffer>> S3Store::get_inner(std::string key, std::uint64_t of
     const bool comparable = !ranged && checksum && checksum->size() == 8;
     if (!comparable || *checksum == checksum_text(bytes::crc32c(outcome.response->body.view())))
       co_return std::move(outcome.response->body);
-    if (attempt == checksum_attempts_max)
+    if (attempt == checksum_attempts_max || !caller().pay_for_another())
       co_return base::fail(ErrorKind::corrupt,
                            fmt::format("get '{}': the bytes do not have the checksum that the server states", key));
   }
@@ -222,7 +228,7 @@ Task<Result<ObjectInfo>> S3Store::head_inner(std::string key, GetOptions options
 }
 
 // One request; gives back the keys that are to be tried again.
-Task<Result<std::vector<std::string>>> S3Store::remove_some(std::vector<std::string> keys, GetOptions options) {
+Task<Result<std::vector<std::string>>> S3Store::remove_some(std::vector<std::string> keys, bool further, GetOptions options) {
   std::vector<std::string> stored;
   for (const std::string& key : keys) stored.push_back(stored_key(key));
   const std::string document = s3::delete_request(stored);
@@ -243,6 +249,7 @@ Task<Result<std::vector<std::string>>> S3Store::remove_some(std::vector<std::str
   call.answer_bytes_max = s3::xml_bytes_max;
   call.deadline = options.deadline;
   call.transfer_bytes = document.size();
+  call.further = further;
   const CallOutcome outcome = co_await caller().call(std::move(call));
   if (!outcome.response) co_return base::with_context("remove", outcome.failure.error);
   std::vector<s3::DeleteFailure> failures;
@@ -269,7 +276,7 @@ Task<Result<void>> S3Store::remove_inner(std::vector<std::string> keys, GetOptio
     std::vector<std::string> some(keys.begin() + static_cast<std::ptrdiff_t>(begin),
                                   keys.begin() + static_cast<std::ptrdiff_t>(end));
     for (int round = 1; !some.empty(); ++round) {
-      WEIR_CO_TRY_ASSIGN(some, co_await remove_some(std::move(some), options));
+      WEIR_CO_TRY_ASSIGN(some, co_await remove_some(std::move(some), round > 1, options));
       if (some.empty()) break;
       const bool last = round == remove_rounds_max || !co_await caller().wait_for_retry(round, true, options.deadline);
       if (last)
@@ -359,12 +366,7 @@ Task<void> S3Store::stop() {
   if (stopped_) co_return;
   for (std::size_t i = 0; i < callers_.size(); ++i) {
     Caller* caller = callers_[i].get();
-    const bool closed = co_await runtime::submit_to(*reactors_[i], [caller] {
-      caller->request_stop();
-      caller->close();
-      return true;
-    });
-    ENSURE(closed, "a caller did not close");
+    co_await runtime::submit_to(*reactors_[i], [caller] { return caller->stop(); });
   }
   stopped_ = true;
 }

@@ -34,8 +34,9 @@ Task<Result<void>> CredentialCache::refresh() {
   auto fetched = co_await source_->fetch();
   refreshing_ = false;
   if (fetched) {
-    current_ = std::make_shared<const Credentials>(std::move(*fetched));
-    next_refresh_ = base::MonoTime{};
+    const bool same = current_ != nullptr && *current_ == *fetched;
+    if (!same) current_ = std::make_shared<const Credentials>(std::move(*fetched));
+    next_refresh_ = same ? Reactor::current().now() + refresh_pause : base::MonoTime{};
     last_outcome_ = Result<void>{};
   } else {
     next_refresh_ = Reactor::current().now() + refresh_pause;
@@ -53,6 +54,8 @@ Task<Result<std::shared_ptr<const Credentials>>> CredentialCache::get(std::share
   // Each round either has an answer or waits for a fetch that somebody runs.
   const bool told_rejected = rejected != nullptr && current_ == rejected;
   if (!told_rejected && usable(refresh_ahead_ms)) co_return current_;
+  // Every call that meets the refusal comes by here: the source is not asked by each of them.
+  if (told_rejected && usable(0) && !refreshing_ && Reactor::current().now() < next_refresh_) co_return current_;
   const bool old_serves = !told_rejected && usable(0);
   if (old_serves && (refreshing_ || Reactor::current().now() < next_refresh_)) co_return current_;
   Result<void> outcome;

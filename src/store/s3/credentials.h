@@ -49,7 +49,7 @@ class CredentialCache {
  public:
   CredentialCache(std::unique_ptr<CredentialSource> source, runtime::Logger* log) : source_(std::move(source)), log_(log) {}
   /// `rejected`: the access key and token that the server just refused, or empty: they are not given out again unless the
-  /// source still says so.
+  /// source still says so (then as the very same object, and without asking the source again for refresh_pause).
   runtime::Task<base::Result<std::shared_ptr<const Credentials>>> get(std::shared_ptr<const Credentials> rejected);
 
  private:

@@ -90,12 +90,16 @@ void ConnectionPool::watch_idle() {
 
 void ConnectionPool::stop() {
   ENSURE(busy_count_ == 0, "a pool was stopped with {} busy connections", busy_count_);
+  drop_idle();
+  if (timer_ != 0) Reactor::current().cancel_timer(timer_);
+  timer_ = 0;
+}
+
+void ConnectionPool::drop_idle() {
   while (!idle_.empty()) {
     drop(std::move(idle_.front()));
     idle_.pop_front();
   }
-  if (timer_ != 0) Reactor::current().cancel_timer(timer_);
-  timer_ = 0;
 }
 
 }  // namespace weir::store::s3

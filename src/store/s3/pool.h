@@ -40,6 +40,8 @@ class ConnectionPool {
   void release(std::unique_ptr<Connection> connection, bool reusable);
   /// Closes the idle ones. None may be in use.
   void stop();
+  /// Closes the idle ones now; those in use go on.
+  void drop_idle();
   [[nodiscard]] std::size_t idle_count() const { return idle_.size(); }
 
  private:

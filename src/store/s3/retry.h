@@ -1,8 +1,9 @@
 // store/s3/retry.h: what an answer means, whether another attempt is worth it, and when.
-// Contract:   pure. judge() is the table of S3's statuses and codes; RetryBudget bounds retries to a tenth of the calls over
-// time. Tests:      store/s3/retry_test.cc
+// Contract:   pure. judge() is the table of S3's statuses and codes; AttemptBudget bounds what is sent beyond one request per call.
+// Tests:      store/s3/retry_test.cc
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -40,21 +41,30 @@ struct Place {
 /// A sentence for people: what the server said and, where it is known, what to change in the settings.
 [[nodiscard]] std::string explain(const ResponseHead& head, const ErrorDocument& error, const Place& place);
 
-class RetryBudget {
+/// All attempts beyond the first of their call, whatever their reason: retries, hedges, fresh keys, a corrected clock, a closed
+/// connection. Each call earns attempt_earned_hundredths of one and at most `burst_max` are saved up, so over n calls there are at
+/// most 0.09 n + burst_max of them: no more than a tenth from n = 100 * burst_max on.
+class AttemptBudget {
  public:
-  explicit RetryBudget(std::size_t burst_max) : tenths_(burst_max * 10), tenths_max_(burst_max * 10) {}
+  static constexpr std::int64_t attempt_earned_hundredths = 9;
+  explicit AttemptBudget(std::size_t burst_max) : saved_(static_cast<std::int64_t>(burst_max) * 100), saved_max_(saved_) {}
   /// A call (not an attempt) has begun.
-  void deposit() { tenths_ = tenths_ < tenths_max_ ? tenths_ + 1 : tenths_; }
+  void deposit() { saved_ = std::min(saved_max_, saved_ + attempt_earned_hundredths); }
   /// False: no further attempt now.
-  [[nodiscard]] bool withdraw() {
-    if (tenths_ < 10) return false;
-    tenths_ -= 10;
-    return true;
-  }
+  [[nodiscard]] bool withdraw() { return withdraw_above(100); }
+  /// For what is only a gain of time: leaves half of the savings to those who would fail without.
+  [[nodiscard]] bool withdraw_spare() { return withdraw_above(saved_max_ / 2 + 100); }
+  /// For what must be sent to learn an outcome: always possible, later attempts pay for it.
+  void charge() { saved_ -= 100; }
 
  private:
-  std::size_t tenths_;
-  std::size_t tenths_max_;
+  bool withdraw_above(std::int64_t needed) {
+    if (saved_ < needed) return false;
+    saved_ -= 100;
+    return true;
+  }
+  std::int64_t saved_;  ///< hundredths of an attempt
+  std::int64_t saved_max_;
 };
 
 /// Full jitter: anything from zero to base * 2^(retry - 1), at most `longest`. retry counts from 1.

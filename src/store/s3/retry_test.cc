@@ -1,5 +1,7 @@
 #include "store/s3/retry.h"
 
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace weir::store::s3 {
@@ -62,16 +64,34 @@ TEST(Explain, says_what_to_change) {
             "Strange (400): own words");
 }
 
-TEST(RetryBudget, at_most_a_tenth_over_time) {
-  RetryBudget budget(5);
-  std::size_t allowed_count = 0;
-  constexpr std::size_t call_count = 10'000;
-  for (std::size_t i = 0; i < call_count; ++i) {
+TEST(AttemptBudget, AtMostATenthOverEveryWindow) {
+  constexpr std::size_t burst = 20;
+  constexpr std::size_t window = burst * 100;
+  AttemptBudget budget(burst);
+  std::vector<std::size_t> allowed{0};  // up to each call
+  for (std::size_t i = 0; i < 5 * window; ++i) {
     budget.deposit();
-    for (int attempt = 0; attempt < 4; ++attempt) allowed_count += budget.withdraw() ? 1 : 0;
+    std::size_t here = 0;
+    // Quiet for a while, so that savings are full, then every attempt fails.
+    for (int attempt = 0; attempt < 4 && i > window; ++attempt) here += budget.withdraw() ? 1 : 0;
+    allowed.push_back(allowed.back() + here);
   }
-  EXPECT_LE(allowed_count, call_count / 10 + 5);
-  EXPECT_GE(allowed_count, call_count / 10);
+  for (std::size_t end = window; end < allowed.size(); ++end)
+    ASSERT_LE(allowed[end] - allowed[end - window], window / 10) << "calls up to " << end;
+  EXPECT_GE(allowed.back(), 4 * window * 9 / 100);
+}
+
+TEST(AttemptBudget, HedgesLeaveHalfOfIt) {
+  AttemptBudget budget(20);
+  int hedges = 0;
+  while (budget.withdraw_spare()) ++hedges;
+  EXPECT_EQ(hedges, 10);
+  int retries = 0;
+  while (budget.withdraw()) ++retries;
+  EXPECT_EQ(retries, 10);
+  budget.charge();
+  for (int i = 0; i < 20; ++i) budget.deposit();
+  EXPECT_FALSE(budget.withdraw()) << "what had to be sent is paid back first";
 }
 
 TEST(Backoff, full_jitter_within_bounds) {

@@ -23,6 +23,7 @@ struct Credentials {
   std::string session_token;    ///< empty: long-lived keys
   std::int64_t expires_ms = 0;  ///< wall time; 0 = never
   std::string source;           ///< where they come from, for people
+  bool operator==(const Credentials&) const = default;
 };
 
 using Query = std::vector<std::pair<std::string, std::string>>;  ///< decoded names and values

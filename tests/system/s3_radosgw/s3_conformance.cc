@@ -56,7 +56,7 @@ Task<s3::CallOutcome> ask(runtime::RealRuntime* machine, const S3Options* option
                 .payload_hash = s3::hex(s3::sha256(bytes::Bytes())),
                 .answer_bytes_max = 4096};
   auto outcome = co_await caller.call(std::move(call));
-  caller.close();
+  co_await caller.stop();
   co_return outcome;
 }
 
