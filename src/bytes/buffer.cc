@@ -5,17 +5,30 @@
 #include <new>
 
 #include "base/ensure.h"
+#include "bytes/recent_slabs.h"
 
 namespace weir::bytes {
 
 Slab* Slab::allocate(std::size_t size_bytes, std::size_t alignment_bytes) {
+  if (RecentSlabs* const recent = RecentSlabs::serves(size_bytes, alignment_bytes) ? RecentSlabs::of_this_thread() : nullptr) {
+    RecentSlabs::Memory memory = recent->take(size_bytes);
+    if (memory.data == nullptr) {
+      memory.capacity_bytes = RecentSlabs::capacity_for(size_bytes);
+      memory.data =
+          static_cast<std::byte*>(::operator new(memory.capacity_bytes, std::align_val_t(RecentSlabs::alignment_bytes)));
+    }
+    return new Slab(memory.data, size_bytes, memory.capacity_bytes, RecentSlabs::alignment_bytes);
+  }
   void* memory = ::operator new(size_bytes, std::align_val_t(alignment_bytes));
-  return new Slab(static_cast<std::byte*>(memory), size_bytes, alignment_bytes);
+  return new Slab(static_cast<std::byte*>(memory), size_bytes, 0, alignment_bytes);
 }
 
 void Slab::release() noexcept {
   if (refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  ::operator delete(data_, std::align_val_t(alignment_bytes_));
+  RecentSlabs* const recent = capacity_bytes_ > 0 ? RecentSlabs::of_this_thread() : nullptr;
+  if (recent == nullptr || !recent->give({.data = data_, .capacity_bytes = capacity_bytes_})) {
+    ::operator delete(data_, std::align_val_t(alignment_bytes_));
+  }
   delete this;
 }
 

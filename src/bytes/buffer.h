@@ -38,12 +38,13 @@ class Slab {
   Slab& operator=(const Slab&) = delete;
 
  private:
-  Slab(std::byte* data, std::size_t size, std::size_t alignment)
-      : data_(data), size_bytes_(size), alignment_bytes_(alignment) {}
+  Slab(std::byte* data, std::size_t size, std::size_t capacity, std::size_t alignment)
+      : data_(data), size_bytes_(size), capacity_bytes_(capacity), alignment_bytes_(alignment) {}
   ~Slab() = default;
   std::atomic<std::uint32_t> refs_{1};
   std::byte* data_;
   std::size_t size_bytes_;
+  std::size_t capacity_bytes_;  ///< what was allocated; 0: not for this thread's recent slabs (recent_slabs.h)
   std::size_t alignment_bytes_;
 };
 

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "bytes/pack.h"
+#include "bytes/recent_slabs.h"
 
 namespace weir::bytes {
 namespace {
@@ -27,6 +28,47 @@ TEST(Buffer, SlicesShareTheirSlabAndKeepItAlive) {
   EXPECT_TRUE(moved.empty());
   EXPECT_EQ(total_size({middle, middle.slice(0, 1), Buffer()}), 5U);
   EXPECT_TRUE(Buffer::copy_of("").empty());
+}
+
+TEST(RecentSlabs, WhatWasFreedLastServesTheNextOfThatSizeAndTheBoundsHold) {
+  RecentSlabs recent;
+  const auto fresh = [](std::size_t size_bytes) {
+    const std::size_t capacity = RecentSlabs::capacity_for(size_bytes);
+    return RecentSlabs::Memory{
+        .data = static_cast<std::byte*>(::operator new(capacity, std::align_val_t(RecentSlabs::alignment_bytes))),
+        .capacity_bytes = capacity};
+  };
+  EXPECT_EQ(recent.take(65'000).data, nullptr);
+  const RecentSlabs::Memory first = fresh(65'000);
+  const RecentSlabs::Memory second = fresh(65'000);
+  ASSERT_TRUE(recent.give(first));
+  ASSERT_TRUE(recent.give(second));
+  EXPECT_EQ(recent.kept_bytes(), 2 * 65'536U);
+  EXPECT_EQ(recent.take(66'000).data, nullptr) << "too small";
+  EXPECT_EQ(recent.take(40'000).data, nullptr) << "a third would lie idle";
+  EXPECT_EQ(recent.take(65'536).data, second.data);
+  EXPECT_EQ(recent.take(60'000).data, first.data);
+  EXPECT_EQ(recent.kept_bytes(), 0U);
+  // The oldest goes when there are too many; nothing is kept beyond the bytes.
+  ASSERT_TRUE(recent.give(first));
+  ASSERT_TRUE(recent.give(second));
+  for (std::size_t i = 1; i < RecentSlabs::slabs_max; ++i) ASSERT_TRUE(recent.give(fresh(32'768)));
+  EXPECT_EQ(recent.take(65'000).data, second.data) << "the first made room";
+  EXPECT_EQ(recent.take(65'000).data, nullptr);
+  ASSERT_TRUE(recent.give(second));
+  ASSERT_TRUE(recent.give(fresh(RecentSlabs::capacity_bytes_max)));
+  const RecentSlabs::Memory beyond = fresh(RecentSlabs::capacity_bytes_max);
+  ASSERT_FALSE(recent.give(beyond));
+  ::operator delete(beyond.data, std::align_val_t(RecentSlabs::alignment_bytes));
+}
+
+TEST(RecentSlabs, ASlabHasTheSizeAskedForWhateverServesIt) {
+  for (const std::size_t size : {std::size_t{65'000}, std::size_t{64'000}, std::size_t{65'536}, std::size_t{3'000'000}}) {
+    const SlabRef slab = SlabRef::allocate(size);
+    EXPECT_EQ(slab.size(), size);
+    EXPECT_EQ(slab.writable().size(), size);
+    std::memset(slab.writable().data(), 1, size);
+  }
 }
 
 TEST(Buffer, SlabsHaveTheAlignmentAskedFor) {
