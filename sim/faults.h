@@ -64,6 +64,11 @@ namespace weir::sim {
   X(store_applied_late, "store.timeout_applied_late")                     \
   X(store_put_conflict, "store.put_meets_an_object")                      \
   X(store_brownout, "store.brownout")                                     \
+  X(store_outage, "store.outage_of_an_hour")                              \
+  X(store_keys_refused, "store.credentials_refused")                      \
+  X(store_damaged_put, "store.put_damaged_on_the_way")                    \
+  X(store_stale_list, "store.stale_list")                                 \
+  X(store_clock_off, "store.clock_off")                                   \
   X(store_damaged_read, "store.damaged_read")                             \
   X(store_remove_partial, "store.remove_partial")                         \
   X(keyspace_slow, "keyspace.slow")                                       \

@@ -21,9 +21,36 @@ void Bucket::brown_out(base::Duration duration) {
   brownout_until_ = std::max(brownout_until_, world_.now() + duration);
 }
 
+void Bucket::outage(base::Duration duration) {
+  brownout_until_ = std::max(brownout_until_, world_.now() + duration);
+  world_.after(duration, [this, number = ++outage_number_] {
+    if (number == outage_number_) world_.fire(Fault::store_outage);
+  });
+}
+
+base::Error Bucket::refusal(Fate fate) {
+  if (fate == Fate::keys_refused) {
+    world_.fire(Fault::store_keys_refused);
+    return {.kind = ErrorKind::invalid, .text = "the store refuses the credentials"};
+  }
+  world_.fire(Fault::store_refused);
+  return {.kind = ErrorKind::retry, .text = "503 from the store"};
+}
+
+std::map<std::string, std::uint64_t> Bucket::names_at(base::MonoTime when) const {
+  std::map<std::string, std::uint64_t> names;
+  for (const auto& [key, object] : objects_) names[key] = object.body.size();
+  for (auto event = events_.rbegin(); event != events_.rend() && event->when > when; ++event) {
+    if (event->kind == StoreEvent::Kind::put) names.erase(event->key);
+    if (event->kind == StoreEvent::Kind::removed) names[event->key] = event->size_bytes;
+  }
+  return names;
+}
+
 Bucket::Fate Bucket::draw_fate(bool may_be_late) {
   if (world_.now() < brownout_until_) return rng_.percent(60) ? Fate::refused : Fate::request_lost;
   if (rng_.chance_ppm(profile_.refuse_ppm)) return Fate::refused;
+  if (rng_.chance_ppm(profile_.refuse_keys_ppm)) return Fate::keys_refused;
   if (rng_.chance_ppm(profile_.lose_request_ppm)) return Fate::request_lost;
   if (rng_.chance_ppm(profile_.lose_reply_ppm)) return Fate::reply_lost;
   if (may_be_late && rng_.chance_ppm(profile_.apply_late_ppm)) return Fate::late;
@@ -108,8 +135,8 @@ Task<Result<void>> SimStore::put(std::string key, bytes::BufferList body, store:
   const runtime::TimerId deadline = arm_deadline(op, options.deadline, ErrorKind::unknown_outcome);
   switch (fate) {
     case Bucket::Fate::refused:
-      world.fire(Fault::store_refused);
-      world.after(latency, [op] { op->complete(fail(ErrorKind::retry, "503 from the store")); });
+    case Bucket::Fate::keys_refused:
+      world.after(latency, [op, error = bucket_.refusal(fate)] { op->complete(std::unexpected(error)); });
       break;
     case Bucket::Fate::request_lost:
       world.fire(Fault::store_lost_request);
@@ -132,6 +159,11 @@ Task<Result<void>> SimStore::put(std::string key, bytes::BufferList body, store:
     }
     case Bucket::Fate::reply_lost:
     case Bucket::Fate::good: {
+      if (bucket_.rng_.chance_ppm(bucket_.profile_.damaged_put_ppm)) {
+        world.fire(Fault::store_damaged_put);
+        world.after(latency, [op] { op->complete(fail(ErrorKind::corrupt, "the body that arrived has another checksum")); });
+        break;
+      }
       const bool reply = fate == Bucket::Fate::good;
       if (!reply) {
         world.fire(Fault::store_lost_reply);
@@ -166,9 +198,8 @@ Task<Result<T>> SimStore::read(std::string_view what, std::size_t bytes, base::M
   const base::Duration latency = bucket_.latency(bytes);
   const base::Duration timeout = std::max(bucket_.profile_.timeout, latency);
   const runtime::TimerId timer = arm_deadline(op, deadline, ErrorKind::retry);
-  if (fate == Bucket::Fate::refused) {
-    world.fire(Fault::store_refused);
-    world.after(latency, [op] { op->complete(fail(ErrorKind::retry, "503 from the store")); });
+  if (fate == Bucket::Fate::refused || fate == Bucket::Fate::keys_refused) {
+    world.after(latency, [op, error = bucket_.refusal(fate)] { op->complete(std::unexpected(error)); });
   } else if (fate != Bucket::Fate::good) {
     world.fire(Fault::store_lost_request);
     world.after(timeout, [op] { op->complete(fail(ErrorKind::retry, "no reply from the store")); });
@@ -218,6 +249,18 @@ Task<Result<store::ListPage>> SimStore::list(std::string prefix, std::string sta
       "store.list", 0, options.deadline,
       [bucket = &bucket_, prefix = std::move(prefix), start_after = std::move(start_after)]() -> Result<store::ListPage> {
         store::ListPage page;
+        if (bucket->rng_.chance_ppm(bucket->profile_.stale_list_ppm)) {
+          bucket->world_.fire(Fault::store_stale_list);
+          const base::Duration age = bucket->rng_.between(std::chrono::seconds(1), bucket->profile_.stale_max);
+          for (const auto& [key, size_bytes] : bucket->names_at(bucket->world_.now() - age)) {
+            if (!key.starts_with(prefix) || key <= start_after) continue;
+            page.objects.push_back({key, size_bytes, bucket->world_.wall_ms()});
+            if (page.objects.size() < bucket->profile_.list_page_max) continue;
+            page.next_start_after = key;
+            break;
+          }
+          return page;
+        }
         auto it = start_after < prefix ? bucket->objects_.lower_bound(prefix) : bucket->objects_.upper_bound(start_after);
         for (; it != bucket->objects_.end() && it->first.starts_with(prefix); ++it) {
           if (page.objects.size() == bucket->profile_.list_page_max) {
@@ -244,9 +287,8 @@ Task<Result<void>> SimStore::remove(std::vector<std::string> keys, store::GetOpt
   const base::Duration latency = bucket_.latency(0);
   const base::Duration timeout = std::max(bucket_.profile_.timeout, latency);
   const runtime::TimerId timer = arm_deadline(op, options.deadline, ErrorKind::unknown_outcome);
-  if (fate == Bucket::Fate::refused) {
-    world.fire(Fault::store_refused);
-    world.after(latency, [op] { op->complete(fail(ErrorKind::retry, "503 from the store")); });
+  if (fate == Bucket::Fate::refused || fate == Bucket::Fate::keys_refused) {
+    world.after(latency, [op, error = bucket_.refusal(fate)] { op->complete(std::unexpected(error)); });
   } else if (fate == Bucket::Fate::request_lost) {
     world.fire(Fault::store_lost_request);
     world.after(timeout, [op] { op->complete(fail(ErrorKind::unknown_outcome, "no reply from the store")); });
@@ -270,6 +312,11 @@ Task<Result<void>> SimStore::remove(std::vector<std::string> keys, store::GetOpt
   auto result = co_await Op<Result<void>>::wait(op);
   op->home().cancel_timer(timer);
   co_return result;
+}
+
+std::optional<base::WallMs> SimStore::now_ms() const {
+  if (bucket_.profile_.clock_ahead_ms != 0) bucket_.world_.fire(Fault::store_clock_off);
+  return bucket_.world_.wall_ms() + bucket_.profile_.clock_ahead_ms;
 }
 
 Task<void> SimStore::stop() {

@@ -38,6 +38,11 @@ struct StoreProfile {
   std::uint32_t apply_late_ppm = 0;      ///< timeout, applied after it
   base::Duration late_max = late_put_max;
   std::uint32_t damaged_read_ppm = 0;
+  std::uint32_t damaged_put_ppm = 0;  ///< the checksum sent along does not fit what arrived: refused as corrupt
+  std::uint32_t refuse_keys_ppm = 0;  ///< expired credentials: refused as invalid
+  std::uint32_t stale_list_ppm = 0;   ///< names as they were up to stale_max ago
+  base::Duration stale_max = std::chrono::minutes(3);
+  std::int64_t clock_ahead_ms = 0;  ///< of the store's clock
   std::size_t list_page_max = list_page_objects;
 };
 
@@ -58,7 +63,12 @@ class Bucket {
   StoreProfile& profile() { return profile_; }
   /// Every request fails until then: at once, or by timeout.
   void brown_out(base::Duration duration);
-  void heal() { brownout_until_ = {}; }
+  /// The same for as long as a store's worst day: an outage that is over before all faults end is counted.
+  void outage(base::Duration duration);
+  void heal() {
+    brownout_until_ = {};
+    ++outage_number_;
+  }
   /// Nothing lingers any more (end of a run).
   [[nodiscard]] std::size_t late_requests() const { return late_count_; }
 
@@ -74,17 +84,22 @@ class Bucket {
 
  private:
   friend class SimStore;
-  enum class Fate : std::uint8_t { good, refused, request_lost, reply_lost, late };
+  enum class Fate : std::uint8_t { good, refused, keys_refused, request_lost, reply_lost, late };
   Fate draw_fate(bool may_be_late);
   base::Duration latency(std::size_t bytes);
   base::Result<void> apply_put(const std::string& key, const bytes::BufferList& body, const store::PutOptions& options);
   void apply_remove(const std::string& key);
+  /// Names and sizes as they were at that time.
+  [[nodiscard]] std::map<std::string, std::uint64_t> names_at(base::MonoTime when) const;
+  /// A request that was refused without being looked at.
+  base::Error refusal(Fate fate);
   void record(StoreEvent::Kind kind, const std::string& key, const Object& object);
 
   World& world_;
   Rng rng_;
   StoreProfile profile_;
   base::MonoTime brownout_until_{};
+  std::uint64_t outage_number_ = 0;
   std::map<std::string, Object> objects_;
   std::vector<StoreEvent> events_;
   std::function<void(const StoreEvent&)> observer_;
@@ -101,6 +116,7 @@ class SimStore final : public store::ObjectStore {
   runtime::Task<base::Result<void>> remove(std::vector<std::string> keys, store::GetOptions options) override;
   runtime::Task<base::Result<store::ListPage>> list(std::string prefix, std::string start_after,
                                                     store::GetOptions options) override;
+  [[nodiscard]] std::optional<base::WallMs> now_ms() const override;
   [[nodiscard]] std::string description() const override { return "simulated object store"; }
   runtime::Task<void> stop() override;
 

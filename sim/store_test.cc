@@ -40,6 +40,65 @@ TEST(SimStore, ARefusedPutIsNotApplied) {
   EXPECT_TRUE(m.bucket.objects().empty());
 }
 
+TEST(SimStore, DamagedPutsAndRefusedKeysAreNotApplied) {
+  StoreMachine m;
+  m.bucket.profile().damaged_put_ppm = 1'000'000;
+  EXPECT_EQ(m.put("a", "1").kind(), ErrorKind::corrupt);
+  m.bucket.profile() = {.refuse_keys_ppm = 1'000'000};
+  EXPECT_EQ(m.put("a", "1").kind(), ErrorKind::invalid);
+  EXPECT_EQ(m.get("a").kind(), ErrorKind::invalid);
+  EXPECT_TRUE(m.bucket.objects().empty());
+  EXPECT_EQ(m.machine.world.faults().fired(Fault::store_damaged_put), 1U);
+  EXPECT_EQ(m.machine.world.faults().fired(Fault::store_keys_refused), 2U);
+}
+
+TEST(SimStore, AnOutageCountsOnlyWhenItLastedToItsEnd) {
+  StoreMachine m;
+  m.bucket.outage(60min);
+  EXPECT_FALSE(m.put("a", "1").has_value());
+  m.bucket.heal();
+  EXPECT_TRUE(m.put("a", "1").has_value());
+  m.machine.world.run_for(2h);
+  EXPECT_EQ(m.machine.world.faults().fired(Fault::store_outage), 0U);
+  m.bucket.outage(60min);
+  m.machine.world.run_for(59min);
+  EXPECT_FALSE(m.put("b", "1").has_value());
+  m.machine.world.run_for(2min);
+  EXPECT_TRUE(m.put("b", "1").has_value());
+  EXPECT_EQ(m.machine.world.faults().fired(Fault::store_outage), 1U);
+}
+
+TEST(SimStore, AStaleListShowsNamesAsTheyWere) {
+  StoreMachine m;
+  ASSERT_TRUE(m.put("a/old", "1").has_value());
+  ASSERT_TRUE(m.put("a/gone", "22").has_value());
+  m.machine.world.run_for(10min);
+  ASSERT_TRUE(m.put("a/new", "333").has_value());
+  ASSERT_TRUE(m.machine.run([&] { return m.store.remove({"a/gone"}, {}); }).has_value());
+  m.machine.world.run_for(1min);
+  const auto names = [&](const std::string& after) {
+    std::string all;
+    const auto page = m.machine.run([&] { return m.store.list("a/", after, {}); });
+    for (const auto& object : page->objects) all += object.key + ":" + std::to_string(object.size_bytes) + " ";
+    return all;
+  };
+  EXPECT_EQ(names(""), "a/new:3 a/old:1 ");
+  m.bucket.profile() = {.stale_list_ppm = 1'000'000, .stale_max = 4min};
+  bool stale = false;
+  for (int i = 0; i < 50 && !stale; ++i) stale = names("") == "a/gone:2 a/old:1 ";
+  EXPECT_TRUE(stale);
+  stale = false;
+  for (int i = 0; i < 50 && !stale; ++i) stale = names("a/gone") == "a/old:1 ";
+  EXPECT_TRUE(stale);
+}
+
+TEST(SimStore, HasAClockOfItsOwn) {
+  StoreMachine m;
+  m.bucket.profile().clock_ahead_ms = -5000;
+  EXPECT_EQ(m.store.now_ms(), m.machine.world.wall_ms() - 5000);
+  EXPECT_EQ(m.machine.world.faults().fired(Fault::store_clock_off), 1U);
+}
+
 TEST(SimStore, ATimeoutMeansNothingAppliedOrAppliedOrAppliedLater) {
   StoreMachine m;
   m.bucket.profile().lose_request_ppm = 1'000'000;

@@ -13,14 +13,25 @@ using std::chrono::seconds;
 
 namespace {
 constexpr int switch_looks_max = 200;  // for a change of segments, half a second apart
-constexpr int ready_looks_max = 600;   // for the broker's being ready, 50 ms apart
+constexpr base::Duration store_outage_duration = minutes(60);
+constexpr int ready_looks_max = 600;  // for the broker's being ready, 50 ms apart
 }  // namespace
 
 Nemesis::Nemesis(Cluster& cluster, Workload& workload, const Plan& plan)
-    : cluster_(cluster), workload_(workload), plan_(plan), world_(cluster.world), rng_(cluster.world.rng("nemesis")) {}
+    : cluster_(cluster),
+      workload_(workload),
+      plan_(plan),
+      world_(cluster.world),
+      rng_(cluster.world.rng("nemesis")),
+      store_rng_(plan.seed ^ name_hash("nemesis.store")) {}
 
 void Nemesis::start() {
   active_ = true;
+  if (plan_.store_outage) {
+    world_.after(store_rng_.between(seconds(10), minutes(8)), [this] {
+      if (active_) cluster_.bucket.outage(store_outage_duration);
+    });
+  }
   if (plan_.weights[static_cast<std::size_t>(Action::crash_at_io)] > 0 && rng_.percent(80)) {
     // Deletions in the store are few: one of the first is met.
     world_.arm_crash(CrashPoint::store_remove_applied, rng_.between(1, 3),
@@ -150,10 +161,15 @@ void Nemesis::store_lies() {
   if (rng_.percent(50)) profile.lose_reply_ppm = 200'000;
   if (rng_.percent(50)) profile.apply_late_ppm = 200'000;
   if (rng_.percent(30)) profile.damaged_read_ppm = 50'000;
-  profile.partial_remove_ppm = 500'000;  // until all heals: deletions are few
+  if (store_rng_.percent(30)) profile.damaged_put_ppm = 200'000;
+  // Until all heals: deletions, lists and looks at the store's clock are few.
+  profile.partial_remove_ppm = 500'000;
+  profile.stale_list_ppm = store_rng_.percent(50) ? 500'000 : 0;
+  profile.clock_ahead_ms = store_rng_.percent(50) ? static_cast<std::int64_t>(store_rng_.between(0, 3'600'000)) - 1'800'000 : 0;
   profile.late_max = plan_.rest_long ? late_put_max : minutes(8);
   for_a_while(rng_.between(seconds(5), seconds(60)), [&profile] {
-    profile.lose_request_ppm = profile.lose_reply_ppm = profile.apply_late_ppm = profile.damaged_read_ppm = 0;
+    profile.lose_request_ppm = profile.lose_reply_ppm = profile.apply_late_ppm = profile.damaged_read_ppm =
+        profile.damaged_put_ppm = 0;
   });
 }
 
@@ -229,7 +245,9 @@ void Nemesis::act(Action action) {
       StoreProfile& profile = cluster_.bucket.profile();
       profile.refuse_ppm = static_cast<std::uint32_t>(rng_.between(10'000, 700'000));
       profile.slow_ppm = static_cast<std::uint32_t>(rng_.between(0, 300'000));
-      for_a_while(rng_.between(seconds(2), seconds(60)), [&profile] { profile.refuse_ppm = profile.slow_ppm = 0; });
+      if (store_rng_.percent(30)) profile.refuse_keys_ppm = store_rng_.percent(50) ? 1'000'000 : 300'000;
+      for_a_while(rng_.between(seconds(2), seconds(60)),
+                  [&profile] { profile.refuse_ppm = profile.refuse_keys_ppm = profile.slow_ppm = 0; });
       break;
     }
     case Action::store_lies: store_lies(); break;

@@ -46,6 +46,7 @@ class Nemesis {
   const Plan& plan_;
   World& world_;
   Rng rng_;
+  Rng store_rng_;  ///< apart, so that what was added later does not shift the other draws
   bool active_ = false;
   base::MonoTime late_until_{};  ///< the broker's answers may be late until then: it is paused, or a shard of it stands still
   std::vector<RotPlace> rotten_;

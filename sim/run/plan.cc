@@ -36,6 +36,8 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.group_members = rng.between(0, 6);
   // Counted by each process anew: a long one ends only where nothing crashes for that long.
   plan.garbage_delay_ms = static_cast<std::int64_t>(rng.between(20'000, 60'000));
+  plan.store_outage = !calm && rng.percent(5);
+  if (plan.store_outage) plan.active += std::chrono::minutes(70);
   return plan;
 }
 
@@ -47,11 +49,11 @@ std::string Plan::describe() const {
   static_assert(std::size(names) == action_count);
   std::string text = fmt::format(
       "shards {}, WAL {} x {} KiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}+{} transactional, consumers {} ({} "
-      "read committed), group members {}{}{}; faults:",
+      "read committed), group members {}{}{}{}; faults:",
       shard_count, wal_bytes / wal_segment_bytes, wal_segment_bytes >> 10U, cache_bytes >> 20U, upload_bytes >> 10U,
       upload_age_ms, idempotent_producers, plain_producers, acks_zero_producer ? "+acks=0" : "", transactional_producers,
       consumers, committed_consumers, group_members, topics_come_and_go ? ", topics come and go" : "",
-      rest_long ? ", long rest" : "");
+      store_outage ? ", the store away for an hour" : "", rest_long ? ", long rest" : "");
   bool any = false;
   for (std::size_t i = 0; i < action_count; ++i) {
     if (weights[i] == 0) continue;

@@ -64,6 +64,8 @@ struct Plan {
   std::size_t committed_consumers = 0;  ///< of the consumers, those that read committed
   std::size_t group_members = 4;
   bool topics_come_and_go = false;
+  bool store_outage =
+      false;               ///< the store is away for an hour while everything else goes on; the active phase is longer by that
   bool rest_long = false;  ///< hours of virtual time at the end, for what lands very late
 
   static Plan draw(std::uint64_t seed);

@@ -627,6 +627,12 @@ TEST(S3Errors, removal_failures_per_key) {
 
 // --- clock and credentials ---------------------------------------------------------------------------------------------
 
+Task<bool> clock_is_ahead_by(S3World* world, std::int64_t ahead_ms) {
+  const auto theirs = world->store().now_ms();
+  // A Date has whole seconds.
+  co_return theirs&& std::abs(*theirs - runtime::Reactor::current().wall_now_ms() - ahead_ms) <= 1000;
+}
+
 TEST(S3Clock, is_taken_from_the_server_once) {
   for (const std::int64_t ahead_ms : {3'600'000, -3'600'000}) {
     S3World world({.clock_ahead_ms = ahead_ms});
@@ -636,6 +642,13 @@ TEST(S3Clock, is_taken_from_the_server_once) {
     EXPECT_EQ(world.server().request_count(), 3U);
     EXPECT_EQ(world.counter(retries_total), 1U);
   }
+}
+
+TEST(S3Clock, TheServersOwnIsTold) {
+  S3World world({.clock_ahead_ms = 600'000});  // within what it accepts: nothing is refused
+  EXPECT_EQ(put(&world, "a"), "ok");
+  world.machine().advance(seconds(90));
+  EXPECT_TRUE(world.run([](S3World* w) { return clock_is_ahead_by(w, 600'000); }));
 }
 
 class Rotating final : public s3::CredentialSource {

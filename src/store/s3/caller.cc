@@ -170,6 +170,11 @@ Task<Caller::Attempt> Caller::attempt(const Call* call, bool fresh, Race* race) 
   if (race != nullptr) std::erase(race->connections, connection->get());
   pool_.release(std::move(*connection), outcome.reusable);
   if (outcome.response) {
+    const base::WallMs date_ms = parse_http_date_ms(outcome.response->head.find("date").value_or(""));
+    if (date_ms >= 0) {
+      server_date_ms_ = date_ms;
+      server_date_at_ = Reactor::current().now();
+    }
     if (call->hedge_bytes != 0 && outcome.response->head.status == 206)
       hedge_clock_.record(call->hedge_bytes, Reactor::current().now() - begin);
     result.answer = std::move(*outcome.response);
@@ -223,6 +228,12 @@ bool Caller::pay_for_another() {
 void Caller::charge_another() {
   budget_.charge();
   if (shared_.retries != nullptr) shared_.retries->add();
+}
+
+std::optional<base::WallMs> Caller::server_now_ms() const {
+  if (server_date_ms_ < 0) return std::nullopt;
+  const base::Duration since = Reactor::current().now() - server_date_at_;
+  return server_date_ms_ + std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
 }
 
 Task<void> Caller::stop() {

@@ -78,6 +78,8 @@ class Caller {
   runtime::Task<void> stop();
   /// Waits as before retry number `retry`; false: no budget, stopped, or too late.
   runtime::Task<bool> wait_for_retry(int retry, bool slow, base::MonoTime deadline);
+  /// The server's clock by its last Date.
+  [[nodiscard]] std::optional<base::WallMs> server_now_ms() const;
   /// Pays for a further request that goes out at once; false: there is no budget.
   [[nodiscard]] bool pay_for_another();
   /// Pays for one that is needed to learn an outcome: there is always budget.
@@ -110,6 +112,8 @@ class Caller {
   runtime::Scope hedged_;  ///< attempts that race: a loser may outlast its call
   std::shared_ptr<const Credentials> credentials_;
   std::int64_t clock_correction_ms_ = 0;
+  base::WallMs server_date_ms_ = -1;  ///< of its last answer
+  base::MonoTime server_date_at_{};
 };
 
 }  // namespace weir::store::s3

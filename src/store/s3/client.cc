@@ -54,6 +54,9 @@ class S3Store final : public ObjectStore {
   Task<Result<ObjectInfo>> head(std::string key, GetOptions options) override;
   Task<Result<void>> remove(std::vector<std::string> keys, GetOptions options) override;
   Task<Result<ListPage>> list(std::string prefix, std::string start_after, GetOptions options) override;
+  [[nodiscard]] std::optional<base::WallMs> now_ms() const override {
+    return callers_.at(Reactor::current().shard().value())->server_now_ms();
+  }
   [[nodiscard]] std::string description() const override {
     return fmt::format("s3://{}{}{} at {}", options_.bucket, options_.prefix.empty() ? "" : "/", options_.prefix,
                        options_.host_header);
