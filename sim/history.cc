@@ -47,6 +47,7 @@ void History::add_partition(const model::TopicPartition& partition, std::string 
   Partition& p = partitions_[partition];
   p.name = std::move(name);
   p.rules = rules;
+  p.known.log_start = p.known.last_stable = p.known.high_watermark = p.known.acked_end = model::Offset(rules.first_offset);
 }
 
 void History::partition_deleted(const model::TopicPartition& partition) { part(partition).deleted = true; }
@@ -437,7 +438,7 @@ void History::finish(const model::TopicPartition& partition, model::Offset log_s
       const ProducedBatch& batch = batches_.at(number - 1);
       if (batch.seen_at.empty()) {
         if (missing == nullptr) missing = &batch;
-      } else if (missing != nullptr && log_start.value() == 0) {
+      } else if (missing != nullptr && log_start.value() == p.rules.first_offset) {
         violation(fmt::format("{}: producer {} epoch {}: sequence {} is in the log without {}", p.name, key.first, key.second,
                               sequence, missing->header.base_sequence.value()));
         break;

@@ -31,6 +31,7 @@ struct PartitionRules {
   bool recompressed = false;       ///< compression.type of the topic changes the bytes: records are compared, not bytes
   std::int64_t retention_ms = -1;  ///< -1: nothing expires
   bool retention_by_size = false;
+  std::int64_t first_offset = 0;
 };
 
 /// One batch as its producer built it.

@@ -118,7 +118,7 @@ TxnResult KeyspaceState::apply(const Txn& txn) {
   Change change{revision_ + 1, {}};
   for (const keyspace::Operation& operation : txn.operations) {
     if (operation.kind == keyspace::Operation::Kind::put) {
-      entries_[operation.key] = Entry{operation.value, change.revision};
+      entries_[operation.key] = Entry{operation.value, change.revision, world_.now()};
       change.events.push_back({{operation.key, operation.value, change.revision}, false});
     } else if (entries_.erase(operation.key) > 0) {
       change.events.push_back({{operation.key, {}, change.revision}, true});

@@ -54,6 +54,7 @@ class KeyspaceState {
   struct Entry {
     std::string value;
     keyspace::Revision mod_revision = 0;
+    base::MonoTime changed_at{};
   };
   [[nodiscard]] const std::map<std::string, Entry>& entries() const { return entries_; }
   [[nodiscard]] keyspace::Revision revision() const { return revision_; }

@@ -111,8 +111,9 @@ Task<void> Admin::make_topic(runtime::Runtime* doors) {
     info->id = found.id;
     info->partition_count = shape.partitions;
     info->rules = shape.rules;
+    if (made_count_ <= first_topics && before_it_is_known) info->rules.first_offset = before_it_is_known(*info);
     for (std::int32_t index = 0; index < shape.partitions; ++index) {
-      workload_.history.add_partition(Workload::partition_of(*info, index), fmt::format("{}-{}", name, index), shape.rules);
+      workload_.history.add_partition(Workload::partition_of(*info, index), fmt::format("{}-{}", name, index), info->rules);
     }
     workload_.topics.push_back(std::move(info));
     co_return;

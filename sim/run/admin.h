@@ -3,6 +3,7 @@
 //             be there, and marked deleted before the first attempt to delete it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,8 @@ namespace weir::sim {
 class Admin {
  public:
   explicit Admin(Workload& workload) : workload_(workload), rng_(workload.world.rng("admin")) {}
+  /// Called for each of the first topics while no other client knows of it; says where its partitions begin.
+  std::function<std::int64_t(const TopicInfo&)> before_it_is_known = {};
   runtime::Task<void> run(runtime::Runtime* doors, bool come_and_go);
   void stop() { stopping_ = true; }
   [[nodiscard]] bool first_topics_made() const { return first_made_; }

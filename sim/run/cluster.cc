@@ -53,6 +53,10 @@ config::BrokerConfig Cluster::broker_config() const {
   made->cache_memory_bytes = plan_.cache_bytes;
   made->upload_size_bytes = plan_.upload_bytes;
   made->garbage_delay_ms = plan_.garbage_delay_ms;
+  made->merge.memory_bytes = plan_.merge_bytes;
+  made->merge.inputs_max = plan_.merge_inputs;
+  made->merge.objects_max = plan_.merge_objects_max;
+  made->merge.interval_ms = plan_.merge_interval_ms;
   return std::move(*made);
 }
 

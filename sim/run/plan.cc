@@ -38,6 +38,15 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.garbage_delay_ms = static_cast<std::int64_t>(rng.between(20'000, 60'000));
   plan.store_outage = !calm && rng.percent(5);
   if (plan.store_outage) plan.active += std::chrono::minutes(70);
+  // Just below what 32 bits hold, signed and unsigned.
+  if (rng.percent(30)) {
+    plan.first_offset = (rng.percent(50) ? 1LL << 31U : 1LL << 32U) - static_cast<std::int64_t>(rng.below(2'000));
+  }
+  // Small and often: a run merges what it has merged before.
+  plan.merge_bytes = rng.between(1, 8) << 20U;
+  plan.merge_inputs = static_cast<std::uint32_t>(rng.between(2, 6));
+  plan.merge_objects_max = static_cast<std::uint32_t>(rng.percent(50) ? rng.between(4, 12) : 256);
+  plan.merge_interval_ms = static_cast<std::int64_t>(rng.between(500, 8'000));
   return plan;
 }
 

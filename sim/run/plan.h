@@ -53,6 +53,11 @@ struct Plan {
   std::uint64_t upload_bytes = 256U << 10U;
   std::int64_t upload_age_ms = 5'000;
   std::int64_t garbage_delay_ms = 90'000;
+  std::int64_t first_offset = 0;          ///< of the first topics' partitions, as if they had been there for years
+  std::uint64_t merge_bytes = 2U << 20U;  ///< of one merge
+  std::uint32_t merge_inputs = 4;
+  std::uint32_t merge_objects_max = 256;  ///< uploads wait at so many recent objects
+  std::int64_t merge_interval_ms = 2'000;
   std::int64_t retention_check_ms = 60'000;
   std::uint64_t disk_bytes = 256U << 20U;
 

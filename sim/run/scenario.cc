@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "meta/codec.h"
+#include "meta/keys.h"
 #include "runtime/submit.h"
 #include "sim/consumer.h"
 #include "sim/group_member.h"
@@ -37,6 +39,9 @@ constexpr std::string_view required_cases[] = {
     "weir_log_recovered_partitions_total{case=\"dead_only\"}",
     "weir_log_recovered_partitions_total{case=\"tail_and_dead\"}",
     "weir_log_recovered_partitions_total{case=\"quarantined\"}",
+    "weir_merge_jobs_total",
+    "weir_merge_interrupted_total",
+    "weir_upload_held_total",
     "weir_wal_recovered_groups_total",
     "weir_wal_torn_groups_total",
     "weir_wal_recovered_after_hole_total",
@@ -78,6 +83,7 @@ class Scenario {
     for (std::size_t i = 0; i < plan.transactional_producers; ++i) {
       cluster_.transactions.push_back(std::make_unique<TransactionWriter>(workload_, i));
     }
+    if (plan.first_offset > 0) admin_.before_it_is_known = [this](const TopicInfo& topic) { return grow_old(topic); };
   }
 
   Verdict run();
@@ -85,6 +91,7 @@ class Scenario {
  private:
   void start_clients();
   void start_members(runtime::Runtime& doors);
+  std::int64_t grow_old(const TopicInfo& topic);
   void watch_store();
   void watch_log();
   void active();
@@ -196,7 +203,17 @@ void Scenario::start_clients() {
   start_members(doors);
 }
 
-// P4: nothing that the keyspace still names is deleted, and nothing is ever overwritten.
+// A log start of its own, which the broker learns of at its next start.
+std::int64_t Scenario::grow_old(const TopicInfo& topic) {
+  for (std::int32_t index = 0; index < topic.partition_count; ++index) {
+    const std::string key = meta::keys::log_start(Workload::partition_of(topic, index));
+    cluster_.keyspace.put_from_outside(key, meta::encode_log_start(key, model::Offset(plan_.first_offset)));
+  }
+  if (cluster_.broker_process.running()) cluster_.broker_process.kill();
+  return plan_.first_offset;
+}
+
+// P4: nothing that the keyspace still names is deleted, nothing before readers have had their time, and nothing is ever overwritten.
 void Scenario::watch_store() {
   cluster_.bucket.on_change([this](const StoreEvent& event) {
     if (event.kind == StoreEvent::Kind::overwritten)
@@ -208,6 +225,13 @@ void Scenario::watch_store() {
     for (const auto& [key, entry] : cluster_.keyspace.entries()) {
       if (key.starts_with("obj/") && entry.value.find(event.key) != std::string::npos) {
         workload_.history.violation(fmt::format("the object {} was deleted although {} names it", event.key, key));
+      }
+      const base::Duration since = world_.now() - entry.changed_at;
+      const base::Duration least = std::chrono::milliseconds(plan_.garbage_delay_ms);
+      if (key.starts_with("gc/") && since < least && entry.value.find(event.key) != std::string::npos) {
+        workload_.history.violation(fmt::format("the object {} was deleted {} ms after it was unlinked: a reader may need it",
+                                                event.key,
+                                                std::chrono::duration_cast<std::chrono::milliseconds>(since).count()));
       }
     }
   });

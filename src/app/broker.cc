@@ -170,13 +170,25 @@ Task<base::Result<void>> Broker::serve() {
   upload_options.limits.size_bytes = config_.upload_size_bytes;
   upload_options.limits.wal_size_bytes = config_.wal.size_bytes;
   upload_options.limits.age = std::chrono::milliseconds(config_.upload_age_ms);
-  uploader_ = upload::make_uploader({.runtime = runtime_, .wal = *wal_, .meta = *meta_, .store = store_}, *log_,
-                                    {.cluster = cluster_.id, .incarnation = cluster_.incarnation}, upload_options, on_fenced);
+  const auto hold_uploads = [this] { return upkeep_ != nullptr && upkeep_->uploads_wait(); };
+  uploader_ =
+      upload::make_uploader({.runtime = runtime_, .wal = *wal_, .meta = *meta_, .store = store_, .hold = hold_uploads}, *log_,
+                            {.cluster = cluster_.id, .incarnation = cluster_.incarnation}, upload_options, on_fenced);
   upkeep::Options upkeep_options;
   upkeep_options.retention_interval = std::chrono::milliseconds(config_.settings.integer("log.retention.check.interval.ms"));
   upkeep_options.garbage_wait = std::chrono::milliseconds(config_.garbage_delay_ms);
+  upkeep_options.merge.limits.memory_bytes = config_.merge.memory_bytes;
+  upkeep_options.merge.limits.fan_in_max = config_.merge.inputs_max;
+  upkeep_options.merge.limits.objects_max = config_.merge.objects_max;
+  upkeep_options.merge.limits.splits = false;
+  upkeep_options.merge.bytes_per_second = config_.merge.bytes_per_second;
+  upkeep_options.merge.interval = std::chrono::milliseconds(config_.merge.interval_ms);
+  const auto uploads_are_behind = [this] {
+    const upload::Status status = uploader_->status();
+    return status.failures_in_row > 0 || status.backlog_bytes > 2 * config_.upload_size_bytes;
+  };
   upkeep_ = upkeep::make_upkeep(
-      {.runtime = runtime_, .meta = *meta_, .store = store_, .on_fenced = on_fenced},
+      {.runtime = runtime_, .meta = *meta_, .store = store_, .foreground_busy = uploads_are_behind, .on_fenced = on_fenced},
       upkeep::LogDoor::of(*log_, runtime_.shards.size()), {.cluster = cluster_.id, .incarnation = cluster_.incarnation},
       [this](model::TopicId id) -> std::optional<model::TopicConfig> {
         const auto entry = topics_->current()->by_id(id);

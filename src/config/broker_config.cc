@@ -264,10 +264,13 @@ base::Result<BrokerConfig> make_broker_config(Settings settings) {
   WEIR_TRY(size("weir.cache.memory", config.cache_memory_bytes));
   WEIR_TRY(size("weir.upload.size", config.upload_size_bytes));
   WEIR_TRY(duration("weir.upload.age", config.upload_age_ms));
+  WEIR_TRY(size("weir.merge.memory", config.merge.memory_bytes));
+  WEIR_TRY(size("weir.merge.rate", config.merge.bytes_per_second));
   WEIR_TRY(duration("weir.garbage.delay", config.garbage_delay_ms));
   WEIR_TRY(duration("weir.shutdown.timeout", config.shutdown_timeout_ms));
   if (config.cache_memory_bytes < (16ULL << 20U)) return fail(ErrorKind::invalid, "weir.cache.memory: at least 16MiB");
   if (config.upload_size_bytes < (1ULL << 20U)) return fail(ErrorKind::invalid, "weir.upload.size: at least 1MiB");
+  if (config.merge.memory_bytes < (1ULL << 20U)) return fail(ErrorKind::invalid, "weir.merge.memory: at least 1MiB");
   if (config.garbage_delay_ms < 1000) return fail(ErrorKind::invalid, "weir.garbage.delay: at least 1s");
   WEIR_TRY(add_listeners(config));
   WEIR_TRY(add_admin_listeners(config));

@@ -51,6 +51,14 @@ struct TlsConfig {
   ClientAuth client_auth = ClientAuth::none;
 };
 
+struct MergeConfig {
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t bytes_per_second = 0;
+  std::size_t inputs_max = 16;  ///< no setting, as the next two: the simulator merges small objects often
+  std::size_t objects_max = 256;
+  std::int64_t interval_ms = 10'000;
+};
+
 struct BrokerConfig {
   std::int32_t node_id = 0;
   std::string rack;
@@ -66,6 +74,7 @@ struct BrokerConfig {
   std::uint64_t cache_memory_bytes = 0;
   std::uint64_t upload_size_bytes = 0;
   std::int64_t upload_age_ms = 0;
+  MergeConfig merge;
   std::int64_t garbage_delay_ms = 0;
   std::int64_t shutdown_timeout_ms = 0;
   std::optional<std::uint32_t> shard_count;

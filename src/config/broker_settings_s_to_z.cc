@@ -469,6 +469,20 @@ constexpr Declaration table[] = {
      .use = Use::implemented,
      .documentation = "Least level of the log lines that are written.",
      .values = "debug,info,warn,error"},
+    {.name = "weir.merge.memory",
+     .type = Type::string,
+     .default_value = "768MiB",
+     .use = Use::implemented,
+     .documentation =
+         "What one merge of objects may hold in memory: also about the size of a merged object. It is taken only once "
+         "that much was uploaded. Half of it costs up to four times the store calls (docs/merging.md)."},
+    {.name = "weir.merge.rate",
+     .type = Type::string,
+     .default_value = "64MiB",
+     .use = Use::implemented,
+     .documentation =
+         "Bytes a second that merging reads and writes; uploads that wait go first. Past 128 recent objects it is not "
+         "held to it. 0: nothing is merged."},
     {.name = "weir.shutdown.timeout",
      .type = Type::string,
      .default_value = "25s",

@@ -14,8 +14,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -257,6 +260,31 @@ class Shard {
   virtual runtime::Task<base::Result<std::shared_ptr<const object::Leaf>>> read_leaf(model::TopicPartition, object::LeafRef,
                                                                                      base::MonoTime) {
     co_return base::fail(base::ErrorKind::not_found, "no manifests here");
+  }
+  /// One partition's part of an object.
+  struct Part {
+    model::TopicPartition partition;
+    model::ObjectId object;
+    model::Offset end_offset;
+  };
+  enum class Need : std::uint8_t {
+    none,       ///< not this shard's, or nothing of it is needed any more: a merge leaves it out
+    statement,  ///< it lies below the log start, but alone states a producer
+    readable,
+  };
+  [[nodiscard]] virtual std::vector<Need> needs(std::span<const Part> parts) const {
+    return std::vector<Need>(parts.size(), Need::readable);
+  }
+  /// `object` has taken the place of `inputs`: what is read from now on is read there. Readers in flight at worst look again.
+  virtual void merged(const meta::ObjectRecord&, std::span<const object::PartitionEntry>, const std::set<model::ObjectId>&) {}
+  /// How many readable bytes of each object the partitions' extents hold.
+  [[nodiscard]] virtual std::map<model::ObjectId, std::uint64_t> object_bytes(
+      std::span<const model::TopicPartition> partitions) const {
+    std::map<model::ObjectId, std::uint64_t> bytes;
+    for (const model::TopicPartition& partition : partitions) {
+      for (const Extent& extent : extents(partition)) bytes[extent.object.id] += extent.payload_bytes;
+    }
+    return bytes;
   }
   [[nodiscard]] virtual std::vector<model::TopicPartition> partitions() const = 0;
   [[nodiscard]] virtual std::vector<Extent> extents(const model::TopicPartition& partition) const = 0;

@@ -122,6 +122,7 @@ class Partition : public Link<DirtyTag>, public Link<BacklogTag> {
   bool touched = false;               ///< used within records_durable()
   model::Offset sequential_next{-1};  ///< where the last object read ended: readahead grows while reads follow
   std::uint32_t readahead_bytes = 0;
+  std::uint64_t merge_count = 0;  ///< merges that replaced extents: what was planned before may name objects that are gone
 
   /// End of what objects hold; with a log start inside the tail, where the tail's un-uploaded part begins.
   [[nodiscard]] model::Offset uploaded_to() const {

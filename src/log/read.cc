@@ -264,6 +264,7 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
   } else {
     p->readahead_bytes = 0;
   }
+  const std::uint64_t merge_count = p->merge_count;
   const ManifestPtr manifest = p->manifest;
   const bool in_history = from < p->covers_to();
   ObjectPlan plan;
@@ -295,8 +296,9 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
     ObjectPlan::Part& part = plan.parts[i];
     if (!part.loaded) {
       if (!run.batches.empty()) break;  // what came before it is good
-      // Dropped by retention meanwhile: the log start is above it now, and the next look says so.
-      if (from < p->log_start || p->phase == Phase::removed || p->manifest != manifest) co_return moved();
+      // Dropped by retention meanwhile: the log start is above it now, and the next look says so. Or merged: it lies elsewhere.
+      const bool elsewhere = p->merge_count != merge_count || p->manifest != manifest;
+      if (from < p->log_start || p->phase == Phase::removed || elsewhere) co_return moved();
       co_return std::unexpected(std::move(part.loaded).error());
     }
     if (!part.waited.empty()) run.from = ReadFrom::store;

@@ -74,6 +74,11 @@ class ShardLog final : public Shard, public wal::ShardSink {
   void apply_manifest(ManifestPtr manifest) override;
   runtime::Task<base::Result<LeafPtr>> read_leaf(model::TopicPartition partition, object::LeafRef ref,
                                                  base::MonoTime deadline) override;
+  [[nodiscard]] std::vector<Need> needs(std::span<const Part> parts) const override;
+  void merged(const meta::ObjectRecord& object, std::span<const object::PartitionEntry> entries,
+              const std::set<model::ObjectId>& inputs) override;
+  [[nodiscard]] std::map<model::ObjectId, std::uint64_t> object_bytes(
+      std::span<const model::TopicPartition> partitions) const override;
   [[nodiscard]] std::vector<model::TopicPartition> partitions() const override;
   [[nodiscard]] std::vector<Extent> extents(const model::TopicPartition& partition) const override;
   [[nodiscard]] std::vector<Holding> holdings(const model::TopicPartition& partition) const override;

@@ -237,6 +237,7 @@ std::string encode(std::string_view key, const ObjectRecord& record) {
   out.put(record.footer_bytes);
   out.put(record.footer_crc);
   out.put(record.created_ms);
+  if (record.merged_place > 0) out.put(record.merged_place);
   return finish(key, out);
 }
 
@@ -255,6 +256,11 @@ base::Result<ObjectRecord> decode_object(const keyspace::KeyValue& entry) {
   record.footer_bytes = in.get<std::uint32_t>();
   record.footer_crc = in.get<std::uint32_t>();
   record.created_ms = in.get<std::int64_t>();
+  if (in.left() > 0) {
+    record.merged_place = in.get<keyspace::Revision>();
+    const bool possible = is_merge(record.commit) && record.merged_place > 0 && record.merged_place < record.revision;
+    if (!in.failed() && !possible) return corrupt(entry.key, "a merged object at an impossible place");
+  }
   if (!in.failed() &&
       (record.footer_bytes > record.size_bytes || record.footer_position > record.size_bytes - record.footer_bytes)) {
     return corrupt(entry.key, "a footer outside its object");

@@ -58,6 +58,13 @@ ObjectRecord sample_object() {
   return object;
 }
 
+ObjectRecord sample_merged() {
+  ObjectRecord object = sample_object();
+  object.commit = merge_number_base + 7;
+  object.merged_place = 2;
+  return object;
+}
+
 OwnRecord sample_own() {
   OwnRecord own;
   own.history = {
@@ -89,6 +96,7 @@ std::vector<Sample> samples() {
   const std::string start = keys::log_start(testing::partition(7, 0));
   const std::string garbage = keys::garbage(id<model::ObjectId>(9));
   const std::string deletion = keys::deletion(id<model::TopicId>(7));
+  const std::string merged = keys::object(id<model::SessionId>(1), sample_merged().commit);
   const std::string config = keys::config(ConfigKind::group, "a/b");
   SessionRecord live = testing::session_record(1, 12);
   return {
@@ -123,6 +131,7 @@ std::vector<Sample> samples() {
        encode(config, ConfigRecord{.kind = ConfigKind::group, .name = "a/b", .values = {{"x.ms", "1"}, {"y", ""}}}),
        round_trip(decode_config)},
       {"manifest", manifest, encode(manifest, sample_manifest()), round_trip(decode_manifest)},
+      {"merged object", merged, encode(merged, sample_merged()), round_trip(decode_object)},
   };
 }
 

@@ -89,8 +89,17 @@ struct ObjectRecord {
   std::uint32_t footer_bytes = 0;
   std::uint32_t footer_crc = 0;
   base::WallMs created_ms = 0;
+  /// Of a merged object: where it stands among the others, the place() of its newest input. 0: it is an upload.
+  keyspace::Revision merged_place = 0;
   keyspace::Revision revision = 0;  ///< 0 before it is committed
+  /// What objects are ordered by: for one partition that is the order of its offsets.
+  [[nodiscard]] keyspace::Revision place() const { return merged_place > 0 ? merged_place : revision; }
 };
+/// Numbers of merges of a session; uploads number from 1. In names and keys they stand in the place of the commit number.
+inline constexpr model::CommitNumber merge_number_base{1ULL << 63U};
+[[nodiscard]] inline bool is_merge(model::CommitNumber number) { return number >= merge_number_base; }
+inline constexpr std::size_t merge_inputs_max =
+    40;  ///< of one merge: one transaction holds a compare and two operations of each
 
 /// man/P: where the partition's manifest root lies, and how far it reaches. Objects in obj/ do not count for P below covers_to.
 struct ManifestRecord {
@@ -129,7 +138,7 @@ struct Snapshot {
   std::map<model::TopicPartition, OwnRecord> own;
   std::map<model::TopicPartition, model::Offset> log_start;
   std::vector<SessionRecord> sessions;
-  std::vector<ObjectRecord> objects;  ///< ordered by revision, which is the order of commits: upload order per partition
+  std::vector<ObjectRecord> objects;  ///< ordered by place(): per partition the order of offsets
   std::map<model::TopicPartition, ManifestRecord> manifests;
   std::vector<GarbageRecord> garbage;
   std::vector<ConfigRecord> configs;
@@ -202,12 +211,23 @@ class Meta {
   /// revision. exists: somebody else changed man/P; fenced: sealed. Sequences grow, covers_to never goes back.
   runtime::Task<base::Result<ManifestRecord>> commit_manifest(ManifestRecord old, ManifestRecord next,
                                                               std::vector<GarbageRecord> dropped, base::WallMs now_ms);
+  /// All of obj/, ordered by place().
+  runtime::Task<base::Result<std::vector<ObjectRecord>>> list_objects();
+  /// The number of the session's next merge. None is given twice.
+  model::CommitNumber begin_merge() { return merge_number_base + ++merge_count_; }
+  /// `merged` (of this session, with a number from begin_merge()) takes the place of `inputs`, neighbours in order of place() and at
+  /// most merge_inputs_max: obj/ of the one, gc/ for each of the others, in one transaction that compares their revisions. Re-sent
+  /// unchanged until decided. exists: an input is not as it was, nothing is done; fenced: sealed.
+  runtime::Task<base::Result<ObjectRecord>> commit_merge(ObjectRecord merged, std::vector<ObjectRecord> inputs,
+                                                         base::WallMs now_ms);
   /// Unlinks objects that nothing references: obj/.. -> gc/id in one txn each.
   runtime::Task<base::Result<void>> unlink_objects(std::vector<ObjectRecord> objects, base::WallMs now_ms);
   runtime::Task<base::Result<std::vector<GarbageRecord>>> list_garbage();
   runtime::Task<base::Result<void>> drop_garbage(std::vector<GarbageRecord> garbage);
   /// The newest commit number of this session.
   [[nodiscard]] model::CommitNumber last_commit() const { return last_commit_; }
+  /// The newest number that begin_merge() gave.
+  [[nodiscard]] model::CommitNumber last_merge() const { return merge_number_base + merge_count_; }
 
  private:
   struct Detail;
@@ -223,6 +243,7 @@ class Meta {
   keyspace::Revision commit_revision_ = 0;           ///< of com/S
   std::optional<model::ObjectId> undecided_commit_;  ///< commit last_commit_ + 1 was sent for this object, outcome unknown
   bool committing_ = false;
+  std::uint64_t merge_count_ = 0;
   std::uint32_t segment_count_ = 0;
   keyspace::Revision segments_revision_ = 0;  ///< of segs/S
 };

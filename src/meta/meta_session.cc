@@ -123,12 +123,7 @@ runtime::Task<base::Result<void>> Meta::load_sessions_and_objects(Snapshot* snap
       session.segment_count = count->second;
     snapshot->sessions.push_back(session);
   }
-  WEIR_CO_TRY_ASSIGN(auto objects, co_await transactor.list(std::string(keys::object_prefix)));
-  for (const keyspace::KeyValue& entry : objects.entries) {
-    WEIR_CO_TRY_ASSIGN(ObjectRecord object, decode_object(entry));
-    snapshot->objects.push_back(std::move(object));
-  }
-  std::ranges::sort(snapshot->objects, {}, &ObjectRecord::revision);
+  WEIR_CO_TRY_ASSIGN(snapshot->objects, co_await list_objects());
   WEIR_CO_TRY_ASSIGN(snapshot->garbage, co_await list_garbage());
   co_return base::Result<void>();
 }

@@ -109,6 +109,11 @@ void Builder::add_partition(PartitionEntry entry, std::vector<InputBatch> batche
 }
 
 void Builder::begin_partition(PartitionEntry entry, std::vector<InputBatch> batches) {
+  entry.time_index = make_time_index(batches);
+  begin_blocks(std::move(entry), std::move(batches));
+}
+
+void Builder::begin_blocks(PartitionEntry entry, std::vector<InputBatch> batches) {
   ENSURE(batches_.empty(), "a partition is begun before the last one is whole");
   ENSURE(footer_.entries.empty() || footer_.entries.back().partition < entry.partition, "partitions must be added in order");
   ENSURE(!batches.empty() && batches.front().base_offset >= entry.base_offset && batches.back().end_offset == entry.end_offset,
@@ -120,7 +125,6 @@ void Builder::begin_partition(PartitionEntry entry, std::vector<InputBatch> batc
   entry_.blocks.clear();
   entry_.payload_bytes = 0;
   entry_.max_timestamp = -1;
-  entry_.time_index = make_time_index(batches_);
 }
 
 bool Builder::add_blocks(std::uint64_t bytes_max) {

@@ -130,6 +130,9 @@ class Builder {
   /// The same in steps, for a caller that must give way in between: begin, then steps until one says that the partition is whole.
   /// A step appends blocks until they hold `bytes_max` of payload, one block at least (block_payload_bytes_max, or one batch).
   void begin_partition(PartitionEntry entry, std::vector<InputBatch> batches);
+  /// As begin_partition(), from whole blocks of other objects, whose checks have passed: their CRCs are combined, nothing is read
+  /// again, small neighbours become one block. The time index is the entry's.
+  void begin_blocks(PartitionEntry entry, std::vector<InputBatch> blocks);
   [[nodiscard]] bool add_blocks(std::uint64_t bytes_max);
   /// Payloads are copied into blocks of their own instead of being shared: for an object made from a small part of a large
   /// backlog, whose batches would keep alive far more group memory than they hold.

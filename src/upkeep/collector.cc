@@ -153,7 +153,8 @@ Task<UpkeepImpl::Done> UpkeepImpl::sweep() {
   NamesView view{.cluster = naming_.cluster,
                  .incarnation = naming_.incarnation,
                  .own_session = doors_.meta.session(),
-                 .own_last_commit = doors_.meta.last_commit()};
+                 .own_last_commit = doors_.meta.last_commit(),
+                 .own_last_merge = doors_.meta.last_merge()};
   WEIR_CO_TRY_ASSIGN(const std::vector<std::string> names, co_await list_names());
   WEIR_CO_TRY_ASSIGN(const meta::Snapshot snapshot, co_await doors_.meta.load());
   for (const meta::SessionRecord& session : snapshot.sessions) {

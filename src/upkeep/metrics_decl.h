@@ -27,9 +27,26 @@ inline constexpr runtime::MetricDecl metric_manifest_dropped{
     "weir_manifest_dropped_objects_total", MetricKind::counter,
     "Objects and pages that a manifest named and its next one does not; they are deleted as garbage is"};
 
+inline constexpr runtime::MetricDecl metric_recent_objects{
+    "weir_merge_recent_objects", MetricKind::gauge, "Objects that the keyspace lists: uploads and what they were merged into"};
+inline constexpr runtime::MetricDecl metric_merges{"weir_merge_jobs_total", MetricKind::counter, "Merges that were committed"};
+inline constexpr runtime::MetricDecl metric_merge_inputs{"weir_merge_input_objects_total", MetricKind::counter,
+                                                         "Objects that merges replaced"};
+inline constexpr runtime::MetricDecl metric_merges_interrupted{"weir_merge_interrupted_total", MetricKind::counter,
+                                                               "Merges that ended before their commit; they are planned anew"};
+inline constexpr runtime::MetricDecl metric_merge_bytes_in{"weir_merge_read_bytes_total", MetricKind::counter,
+                                                           "Bytes of objects that merges read"};
+inline constexpr runtime::MetricDecl metric_merge_bytes_out{
+    "weir_merge_written_bytes_total", MetricKind::counter,
+    "Bytes of merged objects; divided by weir_upload_bytes_total: how often data are rewritten"};
+inline constexpr runtime::MetricDecl metric_merge_gets{"weir_merge_gets_total", MetricKind::counter, "GETs that merges made"};
+inline constexpr runtime::MetricDecl metric_merge_puts{"weir_merge_puts_total", MetricKind::counter, "PUTs that merges made"};
+
 inline const runtime::DeclaredMetrics declared_metrics({&metric_retention_moves, &metric_unlinked, &metric_deleted,
                                                         &metric_garbage, &metric_orphans, &metric_failures,
-                                                        &metric_manifest_edits, &metric_manifest_puts,
-                                                        &metric_manifest_dropped});
+                                                        &metric_manifest_edits, &metric_manifest_puts, &metric_manifest_dropped,
+                                                        &metric_recent_objects, &metric_merges, &metric_merge_inputs,
+                                                        &metric_merges_interrupted, &metric_merge_bytes_in,
+                                                        &metric_merge_bytes_out, &metric_merge_gets, &metric_merge_puts});
 
 }  // namespace weir::upkeep

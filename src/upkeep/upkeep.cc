@@ -14,6 +14,8 @@ using runtime::Task;
 namespace {
 /// Garbage is looked at this many times within garbage_wait.
 constexpr int garbage_looks_per_wait = 5;
+/// Between two looks while there are too many objects.
+constexpr base::Duration merge_pressed_pause = std::chrono::seconds(1);
 }  // namespace
 
 LogDoor LogDoor::of(log::Log& log, std::size_t shard_count) {
@@ -42,7 +44,16 @@ UpkeepImpl::UpkeepImpl(Doors doors, LogDoor log, Naming naming, ConfigOf config_
              .failures = doors.runtime.metrics->counter(metric_failures),
              .manifest_edits = doors.runtime.metrics->counter(metric_manifest_edits),
              .manifest_puts = doors.runtime.metrics->counter(metric_manifest_puts),
-             .manifest_dropped = doors.runtime.metrics->counter(metric_manifest_dropped)} {
+             .manifest_dropped = doors.runtime.metrics->counter(metric_manifest_dropped),
+             .recent_objects = doors.runtime.metrics->gauge(metric_recent_objects),
+             .merges = doors.runtime.metrics->counter(metric_merges),
+             .merge_inputs = doors.runtime.metrics->counter(metric_merge_inputs),
+             .merges_interrupted = doors.runtime.metrics->counter(metric_merges_interrupted),
+             .merge_bytes_in = doors.runtime.metrics->counter(metric_merge_bytes_in),
+             .merge_bytes_out = doors.runtime.metrics->counter(metric_merge_bytes_out),
+             .merge_gets = doors.runtime.metrics->counter(metric_merge_gets),
+             .merge_puts = doors.runtime.metrics->counter(metric_merge_puts)} {
+  ENSURE(options_.merge.limits.fan_in_max <= meta::merge_inputs_max, "merges of {} objects", options_.merge.limits.fan_in_max);
   ENSURE(log_.shards.size() == doors_.runtime.shards.size(), "{} shards of {}", log_.shards.size(),
          doors_.runtime.shards.size());
 }
@@ -76,9 +87,11 @@ Task<void> UpkeepImpl::run() {
   retention_due_ = now() + options_.retention_interval;
   garbage_due_ = now() + options_.garbage_wait / garbage_looks_per_wait;
   sweep_due_ = now() + options_.garbage_wait;
+  const bool merges = options_.merge.bytes_per_second > 0;
+  merge_due_ = merges ? now() + options_.merge.interval : base::MonoTime::max();
   bool ended = false;
   while (!scope_.stopping() && !ended) {
-    const base::MonoTime due = std::min({retention_due_, garbage_due_, sweep_due_});
+    const base::MonoTime due = std::min({retention_due_, garbage_due_, sweep_due_, merge_due_});
     co_await wake_.wait(kicked_ ? std::min(due, kick_allowed_) : due, &scope_.stop_token());
     if (scope_.stopping()) break;
     if ((kicked_ && now() >= kick_allowed_) || now() >= retention_due_) {
@@ -94,7 +107,15 @@ Task<void> UpkeepImpl::run() {
       garbage_due_ = now() + options_.garbage_wait / garbage_looks_per_wait;
       ended = failed("garbage", co_await delete_garbage());
     }
+    if (!ended && now() >= merge_due_) {
+      const base::Result<bool> more = co_await merge();
+      if (!more) ended = failed("merge", std::unexpected(more.error()));
+      base::Duration pause = merge_pressed_ ? std::min(options_.merge.interval, merge_pressed_pause) : options_.merge.interval;
+      if (more && *more) pause = {};
+      merge_due_ = now() + pause;
+    }
     if (!ended && now() >= sweep_due_) {
+      merge_refused_.clear();
       ended = failed("sweep", co_await sweep());
       // What was seen for the first time is looked at again as soon as it may go.
       sweep_due_ = now() + (orphans_seen_.empty() ? options_.sweep_interval : options_.garbage_wait);

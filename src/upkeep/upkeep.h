@@ -22,6 +22,7 @@
 #include "model/topic_config.h"
 #include "runtime/runtime.h"
 #include "store/store.h"
+#include "upkeep/core/merge_plan.h"
 
 namespace weir::upkeep {
 
@@ -40,7 +41,22 @@ inline constexpr base::Duration kick_pause = std::chrono::seconds(10);
 /// Partitions looked at in one turn of a shard.
 inline constexpr std::size_t partitions_per_turn_max = 64;
 
+/// What is never merged because it was found damaged, at most.
+inline constexpr std::size_t merge_refused_max = 1000;
+/// One GET of a merge fetches at most this much (and one block); a larger input is read in several.
+inline constexpr std::uint64_t merge_get_bytes_max = 512U << 20U;
+/// How long a merge steps aside for uploads that wait, at most: this often, this long.
+inline constexpr std::size_t foreground_waits_max = 60;
+inline constexpr base::Duration foreground_wait = std::chrono::seconds(1);
+
+struct MergeOptions {
+  MergeLimits limits;
+  std::uint64_t bytes_per_second = 64U << 20U;         ///< read and written together, grows with their number; 0: no merging
+  base::Duration interval = std::chrono::seconds(10);  ///< between two looks when there was nothing to merge
+};
+
 struct Options {
+  MergeOptions merge;
   base::Duration retention_interval = std::chrono::minutes(5);  ///< log.retention.check.interval.ms
   base::Duration garbage_wait = std::chrono::minutes(5);        ///< G: above any request's deadline plus the view's lag
   base::Duration sweep_interval =
@@ -65,6 +81,7 @@ struct Doors {
   runtime::Runtime& runtime;
   meta::Meta& meta;
   store::ObjectStore& store;
+  std::function<bool()> foreground_busy = {};              ///< uploads wait for the store: merging steps aside
   std::function<void(const base::Error&)> on_fenced = {};  ///< called once, when a transaction says that this session is sealed
 };
 
@@ -79,6 +96,8 @@ class Upkeep {
   /// A topic or records were deleted, or a retention setting changed: look now instead of at the next interval.
   virtual void kick() = 0;
   virtual runtime::Task<void> stop() = 0;
+  /// There are MergeLimits::objects_max objects, and merging them is under way: an upload would only add to them.
+  [[nodiscard]] virtual bool uploads_wait() const = 0;
 };
 
 std::unique_ptr<Upkeep> make_upkeep(Doors doors, LogDoor log, Naming naming, ConfigOf config_of, Options options);

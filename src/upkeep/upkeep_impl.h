@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "object/manifest_edit.h"
@@ -43,6 +44,7 @@ class UpkeepImpl final : public Upkeep {
   void start() override;
   void kick() override;
   runtime::Task<void> stop() override;
+  [[nodiscard]] bool uploads_wait() const override;
 
  private:
   using Done = base::Result<void>;
@@ -56,7 +58,17 @@ class UpkeepImpl final : public Upkeep {
     runtime::Counter& manifest_edits;
     runtime::Counter& manifest_puts;
     runtime::Counter& manifest_dropped;
+    runtime::Gauge& recent_objects;
+    runtime::Counter& merges;
+    runtime::Counter& merge_inputs;
+    runtime::Counter& merges_interrupted;
+    runtime::Counter& merge_bytes_in;
+    runtime::Counter& merge_bytes_out;
+    runtime::Counter& merge_gets;
+    runtime::Counter& merge_puts;
   };
+  struct MergeInput;
+  struct MergeTask;
   struct Raise {
     model::TopicPartition partition;
     model::Offset to;
@@ -89,6 +101,23 @@ class UpkeepImpl final : public Upkeep {
   runtime::Task<Done> trim_manifests();
   runtime::Task<std::optional<Raise>> history_retention(const PartitionExtents* partition, std::uint64_t tail_bytes,
                                                         const model::TopicConfig* config, base::WallMs now_ms);
+  // merger.cc
+  runtime::Task<base::Result<bool>> merge();
+  runtime::Task<base::Result<std::vector<meta::ObjectRecord>>> plan_merge();
+  runtime::Task<std::optional<std::map<model::ObjectId, std::uint64_t>>> live_bytes();
+  runtime::Task<std::set<model::ObjectId>> untouchable(const std::vector<meta::ObjectRecord>* objects);
+  runtime::Task<base::Result<bool>> run_merge(MergeTask* task);
+  runtime::Task<Done> open_input(MergeTask* task, std::size_t index);
+  runtime::Task<void> ask_needs(MergeTask* task);
+  runtime::Task<Done> read_ranges(MergeTask* task, std::size_t index);
+  runtime::Task<base::Result<std::vector<object::InputBatch>>> verified_blocks(const MergeInput* input,
+                                                                               const object::PartitionEntry* entry);
+  runtime::Task<Done> build_merged(MergeTask* task, object::Builder* builder);
+  runtime::Task<base::Result<bytes::Buffer>> merge_get(MergeTask* task, std::string key, std::uint64_t position,
+                                                       std::uint64_t size_bytes);
+  runtime::Task<Done> pace(std::uint64_t bytes);
+  runtime::Task<void> tell_merged(const meta::ObjectRecord* merged, const std::vector<object::PartitionEntry>* entries,
+                                  const std::set<model::ObjectId>* inputs);
 
   // collector.cc
   runtime::Task<Done> unlink_dead();
@@ -113,7 +142,14 @@ class UpkeepImpl final : public Upkeep {
   base::MonoTime retention_due_{};
   base::MonoTime garbage_due_{};
   base::MonoTime sweep_due_{};
-  std::map<model::ObjectId, base::MonoTime> garbage_seen_;  ///< since when this process knows of gc/id
+  base::MonoTime merge_due_{};
+  std::size_t object_count_ = 0;    ///< recent ones: as the newest plan found them, less what was merged
+  model::CommitNumber counted_to_;  ///< the newest upload then
+  bool merge_possible_ = false;     ///< the newest plan found something to merge
+  bool merge_pressed_ = false;      ///< there are many recent objects: merging waits for nobody
+  std::map<model::ObjectId, std::uint64_t> merge_live_bytes_;  ///< as the newest plan found them
+  std::set<model::ObjectId> merge_refused_;                    ///< objects found damaged; forgotten with each sweep
+  std::map<model::ObjectId, base::MonoTime> garbage_seen_;     ///< since when this process knows of gc/id
   std::map<std::string, base::MonoTime> orphans_seen_;
   std::map<model::TopicPartition, std::uint64_t> edits_tried_;  ///< newest number that was given to an edit and not committed
   struct FirstEnd {

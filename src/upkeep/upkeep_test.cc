@@ -45,7 +45,39 @@ class ExtentShard final : public log::Shard {
     return found == extents_of.end() ? std::vector<Extent>{} : found->second;
   }
   [[nodiscard]] std::optional<std::vector<model::ObjectId>> kept_objects() const override { return kept; }
-  [[nodiscard]] bool lacks_records() const override { return false; }
+  [[nodiscard]] bool lacks_records() const override { return lacks; }
+  [[nodiscard]] std::vector<Need> needs(std::span<const Part> parts) const override {
+    std::vector<Need> out;
+    for (const Part& part : parts) {
+      const auto found = extents_of.find(part.partition);
+      const bool here = found != extents_of.end() && std::ranges::any_of(found->second, [&](const Extent& extent) {
+                          return extent.object.id == part.object;
+                        });
+      const bool states = part.partition == p0_of && statements.contains(part.object);
+      out.push_back(here ? Need::readable : states ? Need::statement : Need::none);
+    }
+    return out;
+  }
+  void merged(const meta::ObjectRecord& object, std::span<const object::PartitionEntry> entries,
+              const std::set<model::ObjectId>& inputs) override {
+    for (const object::PartitionEntry& entry : entries) {
+      std::vector<Extent>& extents = extents_of[entry.partition];
+      const auto is_input = [&](const Extent& extent) { return inputs.contains(extent.object.id); };
+      const auto first = std::ranges::find_if(extents, is_input);
+      ASSERT_NE(first, extents.end());
+      *first = {.object = object,
+                .base_offset = entry.base_offset,
+                .end_offset = entry.end_offset,
+                .payload_bytes = entry.payload_bytes,
+                .max_timestamp = entry.max_timestamp};
+      std::erase_if(extents, is_input);
+      entries_of[entry.partition] = entry;
+    }
+  }
+  bool lacks = false;
+  model::TopicPartition p0_of = partition(1, 0);
+  std::set<model::ObjectId> statements;                                ///< which p0 needs for its producers
+  std::map<model::TopicPartition, object::PartitionEntry> entries_of;  ///< as the newest merge told them
   std::map<model::TopicPartition, std::vector<Extent>> extents_of;
   std::optional<std::vector<model::ObjectId>> kept = std::vector<model::ObjectId>();
 };
@@ -376,6 +408,225 @@ TEST_F(UpkeepTest, ALostReplyOfAnUnlinkIsNotAProblem) {
   EXPECT_FALSE(stored(record));
   EXPECT_EQ(objects(), 0U);
   EXPECT_EQ(garbage(), 0U);
+}
+
+// --- merging ---
+
+class MergeTest : public UpkeepTest {
+ protected:
+  MergeTest() {
+    options_.merge.limits = {.fan_in_max = 4, .memory_bytes = 16U << 20U, .splits = false};
+    options_.retention_interval = std::chrono::hours(100);
+    make_topic("t", 1);
+    make_topic("u", 2);
+  }
+  // The newest one waits for the next; so four of five are merged.
+  std::vector<meta::ObjectRecord> put_five() {
+    std::vector<meta::ObjectRecord> records;
+    for (int i = 0; i < 5; ++i) records.push_back(put_object(broker_, i % 2 == 0 ? std::vector{p0, p1} : std::vector{p0, q0}));
+    return records;
+  }
+  [[nodiscard]] object::Footer footer_of(const meta::ObjectRecord& record) {
+    const auto data = world_.run(store_.memory.get(record.key, record.footer_position, record.footer_bytes, {}));
+    const auto footer =
+        object::parse_footer(data->view(), record.footer_position, {.cluster = naming_.cluster, .object = record.id});
+    EXPECT_TRUE(footer.has_value());
+    return footer.value_or(object::Footer{});
+  }
+  // Payload of a partition in an object, every block checked.
+  [[nodiscard]] std::string payload_of(const meta::ObjectRecord& record, const model::TopicPartition& p) {
+    std::string out;
+    for (const object::PartitionEntry& entry : footer_of(record).entries) {
+      if (entry.partition != p) continue;
+      for (const object::BlockRef& ref : entry.blocks) {
+        const auto block =
+            world_.run(store_.memory.get(record.key, ref.position, object::block_header_bytes + ref.payload_bytes, {}));
+        const auto payload = object::verify_block(block->view(), {.cluster = naming_.cluster, .object = record.id}, p, ref);
+        EXPECT_TRUE(payload.has_value());
+        if (payload) out.append(reinterpret_cast<const char*>(payload->data()), payload->size());
+      }
+    }
+    return out;
+  }
+  Options options_;
+};
+
+TEST_F(MergeTest, FourNeighboursBecomeOneInTheirPlace) {
+  const std::vector<meta::ObjectRecord> records = put_five();
+  std::string before;
+  for (std::size_t i = 0; i < 4; ++i) before += payload_of(records[i], p0);
+  start(broker_, options_);
+  pass(seconds(30));
+  const std::vector<meta::ObjectRecord> left = broker_.load().objects;
+  ASSERT_EQ(left.size(), 2U);
+  EXPECT_EQ(left[0].place(), records[3].revision) << "before the newest upload";
+  EXPECT_GT(left[0].revision, records[4].revision);
+  EXPECT_TRUE(meta::is_merge(left[0].commit));
+  EXPECT_EQ(left[1].id, records[4].id);
+  EXPECT_EQ(payload_of(left[0], p0), before);
+  const object::Footer footer = footer_of(left[0]);
+  ASSERT_EQ(footer.entries.size(), 3U);
+  for (const object::PartitionEntry& entry : footer.entries) {
+    EXPECT_EQ(entry.base_offset, model::Offset(0));
+    EXPECT_EQ(entry.end_offset, model::Offset(entry.partition == p0 ? 40 : 20));
+  }
+  EXPECT_EQ(shard_.extents_of[p0].size(), 2U);
+  EXPECT_EQ(count(metric_merges), 1U);
+  EXPECT_EQ(garbage(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_TRUE(stored(records[i])) << "a reader in flight may still need it";
+  pass(minutes(7));
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_FALSE(stored(records[i]));
+  pass(std::chrono::hours(3));
+  EXPECT_TRUE(stored(left[0])) << "no orphan";
+}
+
+TEST_F(MergeTest, WhatIsGoneIsLeftOut) {
+  put_five();
+  delete_topic("u");
+  shard_.extents_of[p1].erase(shard_.extents_of[p1].begin());
+  start(broker_, options_);
+  pass(seconds(30));
+  const object::Footer footer = footer_of(broker_.load().objects.at(0));
+  ASSERT_EQ(footer.entries.size(), 2U);
+  EXPECT_EQ(footer.entries[1].partition, p1);
+  EXPECT_EQ(footer.entries[1].base_offset, model::Offset(10));
+}
+
+TEST_F(MergeTest, NothingIsMergedWhileAPartitionIsNotOpen) {
+  put_five();
+  shard_.kept.reset();
+  start(broker_, options_);
+  pass(minutes(5));
+  EXPECT_EQ(objects(), 5U);
+  shard_.kept = std::vector<model::ObjectId>();
+  pass(seconds(30));
+  EXPECT_EQ(objects(), 2U);
+}
+
+// A quarantined partition may be opened from what the start found, once a lost object is there again.
+TEST_F(MergeTest, WhatAQuarantinedPartitionMayBeOpenedFromStays) {
+  const std::vector<meta::ObjectRecord> old = put_five();
+  meta::testing::Broker successor(world_);
+  ASSERT_TRUE(successor.begin(2));
+  for (int i = 0; i < 5; ++i) put_object(successor, {p0});
+  shard_.lacks = true;
+  start(successor, options_);
+  pass(minutes(2));
+  const std::vector<meta::ObjectRecord> left = successor.load().objects;
+  ASSERT_EQ(left.size(), 7U) << "this session's own are merged";
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(left[i].id, old[i].id);
+  EXPECT_TRUE(meta::is_merge(left[5].commit));
+  shard_.lacks = false;
+  pass(minutes(2));
+  EXPECT_LT(successor.load().objects.size(), 5U);
+}
+
+// What nothing is read from stands between others all the same: it may state a producer.
+TEST_F(MergeTest, NothingIsMergedAcrossAnObject) {
+  const std::vector<meta::ObjectRecord> records = put_five();
+  shard_.extents_of.clear();
+  for (const std::size_t i : {0U, 1U, 3U, 4U}) {
+    shard_.extents_of[p0].push_back({.object = records[i],
+                                     .base_offset = model::Offset(static_cast<std::int64_t>(i) * 10),
+                                     .end_offset = model::Offset(static_cast<std::int64_t>(i) * 10 + 10),
+                                     .payload_bytes = 100});
+  }
+  shard_.kept = std::vector<model::ObjectId>{records[2].id};
+  shard_.statements = {records[2].id};
+  start(broker_, options_);
+  pass(seconds(30));
+  const std::vector<meta::ObjectRecord> left = broker_.load().objects;
+  ASSERT_EQ(left.size(), 2U) << "it takes part";
+  EXPECT_EQ(payload_of(left[0], p0).size(), 400U);
+}
+
+TEST_F(MergeTest, NothingThatIsNeededIsNoMerge) {
+  put_five();
+  shard_.extents_of.clear();
+  start(broker_, options_);
+  pass(minutes(2));
+  EXPECT_EQ(objects(), 5U) << "unlinking them is for those who prove them dead";
+  EXPECT_EQ(count(metric_merges), 0U);
+  EXPECT_LE(count(metric_merge_gets), 200U) << "it looks now and then";
+}
+
+TEST_F(MergeTest, UploadsWaitWhileThereAreTooManyObjectsAndMergingThemGoesOn) {
+  options_.merge.limits.objects_max = 5;
+  options_.merge.limits.fan_in_max = 2;
+  put_five();
+  bool down = true;
+  store_.on_get = [&](const std::string&) { return down ? Fault::refuse : Fault::none; };
+  start(broker_, options_);
+  EXPECT_FALSE(upkeep_->uploads_wait()) << "nobody has looked yet";
+  pass(seconds(30));
+  EXPECT_TRUE(upkeep_->uploads_wait());
+  down = false;
+  pass(seconds(30));
+  EXPECT_FALSE(upkeep_->uploads_wait());
+  EXPECT_LT(objects(), 5U);
+  // What cannot be merged must not stop uploads for ever.
+  shard_.kept.reset();
+  for (int i = 0; i < 5; ++i) put_object(broker_, {p0});
+  pass(seconds(30));
+  EXPECT_GE(objects(), 5U);
+  EXPECT_FALSE(upkeep_->uploads_wait());
+}
+
+TEST_F(MergeTest, AFailedPutChangesNothingAndIsSweptLater) {
+  const std::vector<meta::ObjectRecord> records = put_five();
+  int puts = 0;
+  store_.on_put = [&](const std::string&) { return ++puts == 1 ? Fault::lose_reply : Fault::none; };
+  start(broker_, options_);
+  pass(seconds(12));
+  EXPECT_EQ(objects(), 5U);
+  EXPECT_EQ(count(metric_merges_interrupted), 1U);
+  pass(seconds(30));
+  EXPECT_EQ(objects(), 2U) << "under another number and name";
+  const std::size_t names = store_.memory.object_count();
+  EXPECT_EQ(names, 7U) << "five uploads, the merged one, the lost one";
+  pass(std::chrono::hours(3));
+  EXPECT_EQ(store_.memory.object_count(), 2U);
+  EXPECT_EQ(count(metric_orphans), 1U);
+}
+
+TEST_F(MergeTest, ALostReplyOfTheCommitIsDecidedBySendingItAgain) {
+  put_five();
+  int txns = 0;
+  broker_.faulty.choose = [&](std::uint64_t, const keyspace::Txn&) {
+    return ++txns == 1 ? TxnFault::lose_reply : TxnFault::none;
+  };
+  start(broker_, options_);
+  pass(seconds(40));
+  EXPECT_EQ(objects(), 2U);
+  EXPECT_EQ(count(metric_merges), 1U);
+  EXPECT_EQ(shard_.extents_of[p0].size(), 2U);
+  EXPECT_EQ(garbage(), 4U);
+}
+
+TEST_F(MergeTest, ADamagedInputIsNotMergedAndNamed) {
+  const std::vector<meta::ObjectRecord> records = put_five();
+  const auto body = world_.run(store_.memory.get(records[1].key, 0, records[1].size_bytes, {}));
+  std::vector<std::byte> bytes(body->view().begin(), body->view().end());
+  const object::BlockRef ref = footer_of(records[1]).entries[0].blocks[0];
+  bytes[ref.position + object::block_header_bytes] ^= std::byte{1};
+  ASSERT_TRUE(world_.run(store_.memory.remove({records[1].key}, {})).has_value());
+  const bytes::Buffer damaged = bytes::Buffer::copy_of(bytes::Bytes(bytes));
+  ASSERT_TRUE(world_.run(store_.memory.put(records[1].key, {damaged}, {.crc32c = bytes::crc32c(damaged.view())})).has_value());
+  start(broker_, options_);
+  pass(minutes(5));
+  EXPECT_EQ(objects(), 5U);
+  EXPECT_EQ(count(metric_merges_interrupted), 1U) << "once: what is known to be damaged is left alone";
+  EXPECT_THAT(world_.manual.log.lines, ::testing::Contains(::testing::HasSubstr("the payload does not match its checksum")));
+}
+
+TEST_F(MergeTest, ASealedSessionCommitsNoMerge) {
+  const std::vector<meta::ObjectRecord> records = put_five();
+  start(broker_, options_);
+  meta::testing::Broker successor(world_);
+  ASSERT_TRUE(successor.begin(2));
+  pass(minutes(5));
+  EXPECT_EQ(fenced_count_, 1);
+  EXPECT_EQ(successor.load().objects.size(), 5U);
 }
 
 }  // namespace

@@ -38,11 +38,13 @@ inline constexpr runtime::MetricDecl metric_backlog_age{"weir_upload_backlog_age
                                                         "Age of the oldest batch that is not yet in an object"};
 inline constexpr runtime::MetricDecl metric_sessions_dropped{"weir_upload_sessions_dropped_total", MetricKind::counter,
                                                              "Former sessions whose WAL was emptied and deleted"};
+inline constexpr runtime::MetricDecl metric_held{
+    "weir_upload_held_total", MetricKind::counter,
+    "Looks at which an upload was due and waited, because there are as many recent objects as may be until some are merged"};
 
-inline const runtime::DeclaredMetrics declared_metrics({&metric_objects, &metric_bytes, &metric_payload_bytes,
-                                                        &metric_build_seconds, &metric_put_seconds, &metric_commit_seconds,
-                                                        &metric_put_failures, &metric_commit_failures, &metric_rebuilds,
-                                                        &metric_wal_read_bytes, &metric_wal_read_failures,
-                                                        &metric_backlog_bytes, &metric_backlog_age, &metric_sessions_dropped});
+inline const runtime::DeclaredMetrics declared_metrics(
+    {&metric_objects, &metric_bytes, &metric_payload_bytes, &metric_build_seconds, &metric_put_seconds, &metric_commit_seconds,
+     &metric_put_failures, &metric_commit_failures, &metric_rebuilds, &metric_wal_read_bytes, &metric_wal_read_failures,
+     &metric_backlog_bytes, &metric_backlog_age, &metric_sessions_dropped, &metric_held});
 
 }  // namespace weir::upload

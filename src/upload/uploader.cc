@@ -47,7 +47,8 @@ UploaderImpl::Cells UploaderImpl::make_cells(runtime::Metrics& metrics) {
           .wal_read_failures = metrics.counter(metric_wal_read_failures),
           .backlog_bytes = metrics.gauge(metric_backlog_bytes),
           .backlog_age = metrics.gauge(metric_backlog_age),
-          .sessions_dropped = metrics.counter(metric_sessions_dropped)};
+          .sessions_dropped = metrics.counter(metric_sessions_dropped),
+          .held = metrics.counter(metric_held)};
 }
 
 UploaderImpl::UploaderImpl(Doors doors, std::vector<log::Shard*> shards, Naming naming, Options options,
@@ -91,7 +92,9 @@ Task<void> UploaderImpl::run() {
     const base::MonoTime at = now();
     const Cause cause = decide(options_.limits, uploadable());
     Turn turn = Turn::idle;
-    if (cause != Cause::none) {
+    const bool held = cause != Cause::none && cause != Cause::flush && doors_.hold && doors_.hold();
+    if (held) cells_.held.add();
+    if (cause != Cause::none && !held) {
       uploading_ = true;
       turn = co_await upload_one(cause, backlogs);
       last_upload_at_ = now();

@@ -8,7 +8,8 @@
 // and
 //             that is copied out of the group buffers so that produces keep their memory. Commit unknown: sent again unchanged.
 //             Session sealed: on_fenced is called once, nothing more is uploaded, the object is left for the sweep. A WAL place
-//             that cannot be read leaves its partition out (retried after stuck_retry_after), the others go on.
+//             that cannot be read leaves its partition out (retried after stuck_retry_after), the others go on. Held: the WAL
+//             fills, and producers wait for its room.
 // Limits:     Options; one object of TriggerLimits::size_bytes (plus one batch) in memory; wal_reads_inflight_max per shard.
 // Tests:      upload/uploader_test.cc (each failure order), upload/core/trigger_test.cc, sim.
 #pragma once
@@ -77,6 +78,7 @@ struct Doors {
   wal::Wal& wal;
   meta::Meta& meta;
   store::ObjectStore& store;
+  std::function<bool()> hold = {};  ///< true: there are too many objects until some are merged; only a flush uploads then
 };
 
 /// `shards` in shard order (log.shard(id) of each). `on_fenced` is called once, on shard 0, when a commit finds this session

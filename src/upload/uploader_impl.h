@@ -42,6 +42,7 @@ class UploaderImpl final : public Uploader {
     runtime::Gauge& backlog_bytes;
     runtime::Gauge& backlog_age;
     runtime::Counter& sessions_dropped;
+    runtime::Counter& held;
   };
   struct Stuck {
     base::MonoTime retry_at;

@@ -18,6 +18,7 @@ using keyspace::testing::TxnFault;
 using meta::testing::partition;
 using runtime::Task;
 using std::chrono::milliseconds;
+using std::chrono::minutes;
 using std::chrono::seconds;
 using store::testing::Fault;
 using testing::FakeShard;
@@ -39,9 +40,10 @@ class UploaderTest : public ::testing::Test {
   }
 
   void start(Options options = {}, std::vector<model::SessionId> former = {}) {
-    uploader_ = make_uploader({.runtime = world_.manual.doors, .wal = wal_, .meta = broker_.meta, .store = store_},
-                              {shards_[0].get()}, {.cluster = meta::testing::id<model::ClusterId>(1), .incarnation = 1},
-                              options, [this](const base::Error&) { ++fenced_; });
+    uploader_ = make_uploader(
+        {.runtime = world_.manual.doors, .wal = wal_, .meta = broker_.meta, .store = store_, .hold = [this] { return held_; }},
+        {shards_[0].get()}, {.cluster = meta::testing::id<model::ClusterId>(1), .incarnation = 1}, options,
+        [this](const base::Error&) { ++fenced_; });
     world_.run(begin(uploader_.get(), std::move(former)));
   }
   static Task<bool> begin(Uploader* uploader, std::vector<model::SessionId> former) {
@@ -100,6 +102,7 @@ class UploaderTest : public ::testing::Test {
   std::vector<std::unique_ptr<FakeShard>> shards_;
   std::unique_ptr<Uploader> uploader_;
   int fenced_ = 0;
+  bool held_ = false;
 };
 
 const model::TopicPartition p0 = partition(1, 0);
@@ -135,6 +138,26 @@ TEST_F(UploaderTest, SizeStartsAnUploadAndABacklogDrainsWithoutPauses) {
   EXPECT_LT(shard().backlog().bytes, 10'000U);
   EXPECT_EQ(stored(p0), appended(p0).substr(0, stored(p0).size()));
   EXPECT_GE(stored(p0).size(), 85'000U);
+}
+
+// There are too many objects: only what a clean stop needs goes out, and everything else once there is room for it.
+TEST_F(UploaderTest, AnUploadWaitsWhileItIsHeld) {
+  held_ = true;
+  start();
+  shard().append(p0, "first");
+  pass(minutes(10));
+  EXPECT_TRUE(store_.puts.empty());
+  EXPECT_GE(count(metric_held), 1U);
+  held_ = false;
+  pass(seconds(1));
+  EXPECT_EQ(store_.puts.size(), 1U);
+  held_ = true;
+  shard().append(p0, "second");
+  pass(minutes(10));
+  EXPECT_EQ(store_.puts.size(), 1U);
+  const FlushOutcome flushed = world_.run(uploader_->flush(world_.manual.doors.shards[0]->now() + seconds(5), {}));
+  EXPECT_EQ(flushed.left_bytes, 0U);
+  EXPECT_EQ(stored(p0), "firstsecond");
 }
 
 TEST_F(UploaderTest, PressureOfTheWalStartsAnUpload) {

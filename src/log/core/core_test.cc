@@ -129,6 +129,45 @@ TEST(Extents, FindOffsetsAndTimesAndDropFromTheFront) {
   EXPECT_EQ(extents.end(), Offset(-1));
 }
 
+ObjectPtr object_of(std::uint64_t n) {
+  return std::make_shared<const meta::ObjectRecord>(meta::ObjectRecord{.id = model::ObjectId{model::Uuid::from_random(n, n)}});
+}
+
+TEST(Extents, OneTakesThePlaceOfNeighbours) {
+  const ObjectPtr a = object_of(1);
+  const ObjectPtr b = object_of(2);
+  const ObjectPtr c = object_of(3);
+  const ObjectPtr merged = object_of(4);
+  const auto fill = [&] {
+    Extents extents;
+    extents.push(a, entry(0, 10, 100));
+    extents.push(b, entry(10, 20, 50));
+    extents.push(c, entry(20, 40, 70));
+    return extents;
+  };
+  Extents extents = fill();
+  extents.replace({a->id, b->id}, merged, entry(0, 20, 100));
+  ASSERT_EQ(extents.size(), 2U);
+  EXPECT_EQ(extents[0].object, merged);
+  EXPECT_EQ(extents.find(Offset(19)), 0U);
+  EXPECT_EQ(extents[1].object, c);
+  EXPECT_EQ(extents.payload_bytes(), 40U);
+  EXPECT_EQ(extents.first_at_or_after(60), 0U);
+
+  extents = fill();
+  extents.drop_below(Offset(15));  // meanwhile
+  extents.replace({a->id, b->id}, merged, entry(0, 20, 100));
+  ASSERT_EQ(extents.size(), 2U);
+  EXPECT_EQ(extents[0].base, Offset(0)) << "what lies below the log start comes along and is not read";
+  extents.drop_below(Offset(20));
+  extents.replace({a->id, b->id, merged->id}, merged, entry(0, 20, 100));
+  EXPECT_EQ(extents.size(), 1U) << "all of it is gone";
+
+  extents = fill();
+  EXPECT_DEATH(extents.replace({a->id, c->id}, merged, entry(0, 40, 100)), "no neighbours");
+  EXPECT_DEATH(extents.replace({a->id, b->id}, merged, entry(0, 19, 100)), "no neighbours");
+}
+
 Chain connect(std::vector<std::pair<std::int64_t, std::int64_t>> entries, std::int64_t log_start) {
   std::vector<ChainInput> inputs;
   for (const auto& [base, end] : entries) inputs.push_back({.base = Offset(base), .end = Offset(end)});

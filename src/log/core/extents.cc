@@ -9,18 +9,41 @@
 
 namespace weir::log {
 
+namespace {
+Extent make_extent(ObjectPtr object, const object::PartitionEntry& entry) {
+  return {.object = std::move(object),
+          .base = entry.base_offset,
+          .end = entry.end_offset,
+          .payload_bytes = entry.payload_bytes,
+          .max_timestamp = entry.max_timestamp,
+          .running_max_timestamp = entry.max_timestamp,
+          .blocks = entry.blocks};
+}
+}  // namespace
+
 void Extents::push(ObjectPtr object, const object::PartitionEntry& entry) {
   ENSURE(extents_.empty() || extents_.back().end <= entry.base_offset, "an extent at {} behind one that ends at {}",
          entry.base_offset.value(), extents_.back().end.value());
   const base::WallMs before = extents_.empty() ? -1 : extents_.back().running_max_timestamp;
   payload_bytes_ += entry.payload_bytes;
-  extents_.push_back({.object = std::move(object),
-                      .base = entry.base_offset,
-                      .end = entry.end_offset,
-                      .payload_bytes = entry.payload_bytes,
-                      .max_timestamp = entry.max_timestamp,
-                      .running_max_timestamp = std::max(before, entry.max_timestamp),
-                      .blocks = entry.blocks});
+  extents_.push_back(make_extent(std::move(object), entry));
+  extents_.back().running_max_timestamp = std::max(before, entry.max_timestamp);
+}
+
+void Extents::replace(const std::set<model::ObjectId>& inputs, ObjectPtr object, const object::PartitionEntry& entry) {
+  const auto is_input = [&](const Extent& extent) { return inputs.contains(extent.object->id); };
+  const auto first = std::ranges::find_if(extents_, is_input);
+  if (first == extents_.end()) return;  // dropped meanwhile
+  const auto last = std::find_if_not(first, extents_.end(), is_input);
+  ENSURE(std::none_of(last, extents_.end(), is_input) && std::prev(last)->end == entry.end_offset &&
+             first->base >= entry.base_offset,
+         "[{}, {}) is to replace extents of [{}, {}) that are no neighbours", entry.base_offset.value(),
+         entry.end_offset.value(), first->base.value(), std::prev(last)->end.value());
+  for (auto at = first; at != last; ++at) payload_bytes_ -= at->payload_bytes;
+  payload_bytes_ += entry.payload_bytes;
+  *first = make_extent(std::move(object), entry);
+  extents_.erase(first + 1, last);
+  renew_running_max();
 }
 
 std::size_t Extents::find_at_or_after(model::Offset offset) const {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ class Extents {
   /// Index of the block within the extent that holds the offset.
   [[nodiscard]] static std::size_t find_block(const Extent& extent, model::Offset offset);
   void drop_below(model::Offset log_start);
+  /// The extents of the objects in `inputs`, if any are left, become one; they must be neighbours.
+  void replace(const std::set<model::ObjectId>& inputs, ObjectPtr object, const object::PartitionEntry& entry);
   /// Index of the first extent with a timestamp at or after, or size().
   [[nodiscard]] std::size_t first_at_or_after(base::WallMs timestamp) const;
 

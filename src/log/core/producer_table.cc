@@ -270,6 +270,13 @@ void ProducerTable::stated(model::ProducerId producer_id, model::Offset entry_en
   if (found != entries_.end()) found->second.stated_to = entry_end;
 }
 
+void ProducerTable::restated(model::ProducerId producer_id, model::Offset base, model::Offset end) {
+  const auto found = entries_.find(producer_id);
+  if (found == entries_.end()) return;
+  ProducerEntry& entry = found->second;
+  if (entry.stated_to > base && entry.stated_to < end) entry.stated_to = end;
+}
+
 std::vector<ProducerTable::Restated> ProducerTable::to_restate(model::Offset log_start, model::Offset from) const {
   std::vector<Restated> deltas;
   if (log_start.value() == 0) return deltas;

@@ -112,6 +112,8 @@ class ProducerTable {
   void merge(const object::ProducerDelta& delta, base::WallMs entry_timestamp, model::Offset entry_end);
   /// An entry that ends there and has this delta was committed.
   void stated(model::ProducerId producer_id, model::Offset entry_end);
+  /// Its newest statement, if that lies in [base, end], is one of the entry that ends there now: objects were merged.
+  void restated(model::ProducerId producer_id, model::Offset base, model::Offset end);
   struct Restated {
     object::ProducerDelta delta;  ///< without its open transaction: the caller knows which are open where its entry ends
     bool has_records = false;     ///< at or above `from`: the delta runs ahead of there, but for the coordinator's epoch

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "meta/meta.h"
+
 namespace weir::upkeep {
 
 bool is_dead(const object::Footer& footer, const LiveData& live) {
@@ -33,7 +35,9 @@ bool is_orphan(const object::ObjectKey& name, const NamesView& view) {
   if (name.cluster != view.cluster || name.incarnation != view.incarnation) return false;
   if (view.referenced.contains(name.id)) return false;
   if (name.manifest_of) return is_manifest_orphan(name, view);
-  if (name.session == view.own_session) return name.commit <= view.own_last_commit;
+  if (name.session == view.own_session) {
+    return name.commit <= (meta::is_merge(name.commit) ? view.own_last_merge : view.own_last_commit);
+  }
   return !view.unsealed.contains(name.session);
 }
 

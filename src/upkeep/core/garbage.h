@@ -38,6 +38,7 @@ struct NamesView {
   std::uint64_t incarnation = 0;
   model::SessionId own_session;
   model::CommitNumber own_last_commit;   ///< read before the listing
+  model::CommitNumber own_last_merge;    ///< the same; no merge may be under way
   std::set<model::SessionId> unsealed;   ///< live or sealing
   std::set<model::ObjectId> referenced;  ///< by obj/ or gc/
   /// For what manifests name (ObjectKey::manifest_of).

@@ -109,11 +109,18 @@ std::vector<std::uint64_t> MergePlanner::gathered(std::size_t ripe_end) const {
   return bytes;
 }
 
+std::uint64_t MergePlanner::held_bytes(const Item& item) {
+  return item.live_bytes * read_whole_share >= item.object.size_bytes ? std::max(item.object.size_bytes, item.live_bytes)
+                                                                      : item.live_bytes;
+}
+
 // As many of [first, end) as one job may take.
 MergePlanner::Run MergePlanner::fitting(std::size_t first, std::size_t end) const {
   Run run{.first = first};
+  std::uint64_t held = 0;
   for (std::size_t i = first; i < end && run.count < limits_.fan_in_max && !items_[i].object.refused; ++i) {
-    if (run.count > 0 && run.bytes + items_[i].live_bytes > limits_.memory_bytes) break;
+    held += held_bytes(items_[i]);
+    if (run.count > 0 && held > limits_.memory_bytes) break;
     run.bytes += items_[i].live_bytes;
     ++run.count;
   }

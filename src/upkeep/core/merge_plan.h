@@ -5,7 +5,7 @@
 // Contract:   objects stand in the order of their commits; a tier job takes neighbours only, so that each partition's ranges
 //             still follow one another in that order. A split job takes partitions' whole ranges up to an object's end; what a
 //             partition's covers_to has passed counts no more, and an object of which nothing counts is dead.
-// Invariants: inputs of one job hold at most memory_bytes together (one object's live bytes at least); live and gathered
+// Invariants: a job holds at most memory_bytes of its inputs (one object's at least); live and gathered
 //             bytes are sums over the entries that count (asserted).
 // Limits:     MergeLimits. Memory: 24 bytes per entry of an object that is not dead.
 // Tests:      upkeep/core/merge_plan_test.cc; bench/merge_plan runs it over virtual days.
@@ -102,6 +102,8 @@ class MergePlanner {
   void account(const Item& item, bool add);
   [[nodiscard]] std::size_t ripe_end() const;
   [[nodiscard]] std::vector<std::uint64_t> gathered(std::size_t ripe_end) const;
+  /// Read whole: an object is in memory with what is dead in it.
+  [[nodiscard]] static std::uint64_t held_bytes(const Item& item);
   [[nodiscard]] Run fitting(std::size_t first, std::size_t end) const;
   [[nodiscard]] std::optional<Run> tier_run() const;
   [[nodiscard]] std::optional<Run> any_run() const;
