@@ -244,7 +244,13 @@ runtime::Task<void> BlockCacheImpl::read_and_verify(Load& load) {
       } else {
         cells_.corrupt.add();
         runtime_.log->error("cache", "an object block failed its check twice; it is not served",
-                            {{"key", key.object_key}, {"position", key.ref.position}, {"error", payload.error().text}});
+                            {{"topic", key.partition.topic.to_string()},
+                             {"partition", key.partition.partition.value()},
+                             {"base_offset", key.ref.base_offset.value()},
+                             {"end_offset", key.ref.end_offset.value()},
+                             {"key", key.object_key},
+                             {"position", key.ref.position},
+                             {"error", payload.error().text}});
         finish(load, i, fail(ErrorKind::corrupt, fmt::format("{}: {}", key.object_key, payload.error().text)));
       }
     }

@@ -215,6 +215,8 @@ class Proxy:
         response = self.refusal(request)
         if response is None:
             response = await self.answer(request, upstream)
+        if self.settings["skew_s"]:
+            response.put("date", email.utils.formatdate(time.time() + self.settings["skew_s"], usegmt=True))
         if self.settings["etag"] == "bare":
             response.headers = [(key, value.strip('"') if key.lower() == "etag" else value) for key, value in response.headers]
             response.body = response.body if b"<ETag>" not in response.body else re.sub(rb"<ETag>(?:&quot;|&#34;|\")?([^<&\"]*)(?:&quot;|&#34;|\")?</ETag>", rb"<ETag>\1</ETag>", response.body)
