@@ -135,12 +135,16 @@ Task<UpkeepImpl::Done> UpkeepImpl::pace(std::uint64_t bytes) {
     co_await runtime::give_way();
     co_return Done();
   }
-  const double share = std::max(1.0, static_cast<double>(object_count_) / objects_per_rate);
+  const double share = std::max(1.0, static_cast<double>(recent_objects()) / objects_per_rate);
   const double rate = static_cast<double>(options_.merge.bytes_per_second) * share;
   const auto pause =
       std::chrono::duration_cast<base::Duration>(std::chrono::duration<double>(static_cast<double>(bytes) / rate));
   co_await runtime::sleep_for(pause, &scope_.stop_token());
-  for (std::size_t waits = 0; waits < foreground_waits_max && doors_.foreground_busy && doors_.foreground_busy(); ++waits) {
+  // Uploads that are always behind must not hold merging back until it has to go before them.
+  const auto steps_aside = [this] {
+    return recent_objects() < options_.merge.limits.objects_max / 2 && doors_.foreground_busy && doors_.foreground_busy();
+  };
+  for (std::size_t waits = 0; waits < foreground_waits_max && steps_aside(); ++waits) {
     if (co_await runtime::sleep_for(foreground_wait, &scope_.stop_token()) == runtime::Wake::stopped) break;
   }
   if (scope_.stopping()) co_return fail(ErrorKind::cancelled, "stopping");
@@ -377,9 +381,8 @@ Task<base::Result<bool>> UpkeepImpl::merge() {
   co_return std::unexpected(std::move(done).error());
 }
 
-bool UpkeepImpl::uploads_wait() const {
-  const std::size_t since = doors_.meta.last_commit() - counted_to_;
-  return merge_possible_ && object_count_ + since >= options_.merge.limits.objects_max;
-}
+std::size_t UpkeepImpl::recent_objects() const { return object_count_ + (doors_.meta.last_commit() - counted_to_); }
+
+bool UpkeepImpl::uploads_wait() const { return merge_possible_ && recent_objects() >= options_.merge.limits.objects_max; }
 
 }  // namespace weir::upkeep

@@ -116,6 +116,7 @@ class UpkeepImpl final : public Upkeep {
   runtime::Task<base::Result<bytes::Buffer>> merge_get(MergeTask* task, std::string key, std::uint64_t position,
                                                        std::uint64_t size_bytes);
   runtime::Task<Done> pace(std::uint64_t bytes);
+  [[nodiscard]] std::size_t recent_objects() const;
   runtime::Task<void> tell_merged(const meta::ObjectRecord* merged, const std::vector<object::PartitionEntry>* entries,
                                   const std::set<model::ObjectId>* inputs);
 
