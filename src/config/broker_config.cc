@@ -17,6 +17,9 @@ namespace {
 using base::ErrorKind;
 using base::fail;
 
+/// weir.merge.rate=auto, with a store that is asked over the network.
+constexpr std::uint64_t merge_rate_auto_bytes = 64ULL << 20U;
+
 struct Endpoint {
   std::string scheme;
   std::string host;
@@ -265,7 +268,11 @@ base::Result<BrokerConfig> make_broker_config(Settings settings) {
   WEIR_TRY(size("weir.upload.size", config.upload_size_bytes));
   WEIR_TRY(duration("weir.upload.age", config.upload_age_ms));
   WEIR_TRY(size("weir.merge.memory", config.merge.memory_bytes));
-  WEIR_TRY(size("weir.merge.rate", config.merge.bytes_per_second));
+  if (*s.text("weir.merge.rate") == "auto") {
+    config.merge.bytes_per_second = config.store_url.starts_with("file:") ? 0 : merge_rate_auto_bytes;
+  } else {
+    WEIR_TRY(size("weir.merge.rate", config.merge.bytes_per_second));
+  }
   WEIR_TRY(duration("weir.garbage.delay", config.garbage_delay_ms));
   WEIR_TRY(duration("weir.shutdown.timeout", config.shutdown_timeout_ms));
   if (config.cache_memory_bytes < (16ULL << 20U)) return fail(ErrorKind::invalid, "weir.cache.memory: at least 16MiB");

@@ -478,11 +478,12 @@ constexpr Declaration table[] = {
          "that much was uploaded. Half of it costs up to four times the store calls (docs/merging.md)."},
     {.name = "weir.merge.rate",
      .type = Type::string,
-     .default_value = "64MiB",
+     .default_value = "auto",
      .use = Use::implemented,
      .documentation =
          "Bytes a second that merging reads and writes; uploads that wait go first. Past 128 recent objects it is not "
-         "held to it. 0: nothing is merged."},
+         "held to it. 0: nothing is merged. auto: 64MiB, but 0 with a store in a local directory, where calls cost "
+         "nothing and what merging writes stands in the way of the WAL on the same device."},
     {.name = "weir.shutdown.timeout",
      .type = Type::string,
      .default_value = "25s",

@@ -115,6 +115,18 @@ TEST(BrokerConfig, DefaultsStandUnderTheDataDirectory) {
   EXPECT_EQ(config->admin_listeners[0].port, 9644);
 }
 
+TEST(BrokerConfig, MergingIsOnByItselfOnlyWhereFewerCallsSaveSomething) {
+  const auto rate = [](std::vector<Property> properties) -> std::uint64_t {
+    const auto config = make_broker_config(settings_of(std::move(properties)));
+    EXPECT_TRUE(config) << config.error().text;
+    return config ? config->merge.bytes_per_second : 1;
+  };
+  EXPECT_EQ(rate({}), 0U) << "a local directory";
+  EXPECT_EQ(rate({{"weir.merge.rate", "8MiB", "x"}}), 8U << 20U);
+  EXPECT_EQ(rate({{"weir.store", "s3://bucket/prefix", "x"}}), 64U << 20U);
+  EXPECT_EQ(rate({{"weir.store", "s3://bucket/prefix", "x"}, {"weir.merge.rate", "0", "x"}}), 0U);
+}
+
 TEST(BrokerConfig, ListenersAreCheckedAgainstEachOtherAndAgainstTheWorld) {
   EXPECT_NE(error_of({{"listeners", "PLAINTEXT://0.0.0.0:9092", "x"}}).find("weir.insecure"), std::string::npos);
   EXPECT_NE(error_of({{"listeners", "PLAINTEXT://:9092", "x"}}).find("weir.insecure"), std::string::npos);
