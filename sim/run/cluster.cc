@@ -15,7 +15,8 @@ using runtime::Task;
 
 namespace {
 constexpr base::Duration supervise_interval = std::chrono::milliseconds(100);
-}
+constexpr std::uint64_t merge_bytes_per_second = 64U << 20U;
+}  // namespace
 
 Cluster::Cluster(World& w, const Plan& plan)
     : world(w),
@@ -53,6 +54,7 @@ config::BrokerConfig Cluster::broker_config() const {
   made->cache_memory_bytes = plan_.cache_bytes;
   made->upload_size_bytes = plan_.upload_bytes;
   made->garbage_delay_ms = plan_.garbage_delay_ms;
+  made->merge.bytes_per_second = merge_bytes_per_second;  // the store's URL is a local directory's, whose default is none
   made->merge.memory_bytes = plan_.merge_bytes;
   made->merge.inputs_max = plan_.merge_inputs;
   made->merge.objects_max = plan_.merge_objects_max;
