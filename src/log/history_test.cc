@@ -5,25 +5,10 @@
 
 #include <gtest/gtest.h>
 
-#include "log/testing/log_fixture.h"
+#include "log/testing/histories.h"
 
 namespace weir::log::testing {
 namespace {
-
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ULL + 1) {}
-  std::uint64_t below(std::uint64_t bound) {
-    state_ ^= state_ << 13U;
-    state_ ^= state_ >> 7U;
-    state_ ^= state_ << 17U;
-    return state_ % bound;
-  }
-  bool one_in(std::uint64_t n) { return below(n) == 0; }
-
- private:
-  std::uint64_t state_;
-};
 
 constexpr std::int32_t partition_count = 3;
 constexpr std::int64_t producer_count = 2;

@@ -6,8 +6,8 @@
 //             that is not found or damaged in lost_attempts_max attempts makes its object lost: a partition is quarantined only
 //             if that object may hold its data, which is so unless a later object continues the partition without a gap.
 //             A lost object is looked for again and again: when it can be read after all, what waited for it is opened.
-// Limits:     footer_loads_inflight_max GETs at a time; one per object and one per manifest, however many objects that names; lost ones every
-//             lost_recheck_pause, one at a time.
+// Limits:     footer_loads_inflight_max GETs at a time; one per object and one per manifest, however many objects that names; lost
+//             ones every lost_recheck_pause, one at a time.
 // Tests:      log/restart_test.cc
 #pragma once
 

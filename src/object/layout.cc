@@ -3,33 +3,24 @@
 #include "base/ensure.h"
 #include "bytes/crc32c.h"
 #include "bytes/pack.h"
+#include "object/pieces.h"
 
 namespace weir::object::layout {
 namespace {
 
-void put_uuid(bytes::Packer& out, const model::Uuid& id) { out.put_bytes(std::as_bytes(std::span(id.bytes))); }
-
-void put_count(bytes::Packer& out, std::size_t count) {
-  ENSURE(count <= UINT32_MAX, "a list of {} items", count);
-  out.put(static_cast<std::uint32_t>(count));
-}
+using pieces::put_aborted;
+using pieces::put_batches;
+using pieces::put_count;
+using pieces::put_uuid;
 
 void seal_with_crc(bytes::Packer& out) { out.put(bytes::crc32c(out.view())); }
 
 void put_producer(bytes::Packer& out, const ProducerDelta& producer) {
-  ENSURE(producer.batches.size() <= producer_batches_max, "a producer delta with {} batches", producer.batches.size());
   out.put(producer.producer_id.value());
   out.put(producer.epoch.value());
   out.put(producer.open_transaction_start.value());
   out.put(producer.coordinator_epoch);
-  put_count(out, producer.batches.size());
-  for (const ProducerBatch& batch : producer.batches) {
-    out.put(batch.base_sequence.value());
-    out.put(batch.last_sequence.value());
-    out.put(batch.base_offset.value());
-    out.put(batch.last_offset.value());
-    out.put(batch.max_timestamp);
-  }
+  put_batches(out, producer.batches);
 }
 
 void put_entry(bytes::Packer& out, const PartitionEntry& entry) {
@@ -50,11 +41,7 @@ void put_entry(bytes::Packer& out, const PartitionEntry& entry) {
     out.put(epoch.epoch.value());
     out.put(epoch.start.value());
   }
-  for (const AbortedSpan& span : entry.aborted) {
-    out.put(span.producer_id.value());
-    out.put(span.first.value());
-    out.put(span.last.value());
-  }
+  put_aborted(out, entry.aborted);
   for (const ProducerDelta& producer : entry.producers) put_producer(out, producer);
   for (const TimeIndexEntry& point : entry.time_index) {
     out.put(point.timestamp);

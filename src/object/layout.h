@@ -20,9 +20,7 @@ inline constexpr std::size_t footer_crc_bytes = 4;
 /// The fixed part of an entry; its lists follow.
 inline constexpr std::size_t entry_head_bytes = 16 + 4 + 8 + 8 + 8 + 8 + 8 + 8 + 5 * 4;
 inline constexpr std::size_t epoch_bytes = 4 + 8;
-inline constexpr std::size_t aborted_bytes = 8 + 8 + 8;
 inline constexpr std::size_t producer_head_bytes = 8 + 2 + 8 + 4 + 4;
-inline constexpr std::size_t producer_batch_bytes = 4 + 4 + 8 + 8 + 8;
 inline constexpr std::size_t time_index_bytes = 8 + 8;
 inline constexpr std::size_t block_ref_bytes = 8 + 4 + 4 + 8 + 8 + 8;
 

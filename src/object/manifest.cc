@@ -1,20 +1,24 @@
 #include "object/manifest.h"
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
 
 #include <fmt/format.h>
 
 #include "base/ensure.h"
 #include "bytes/crc32c.h"
 #include "bytes/pack.h"
+#include "object/pieces.h"
 
 namespace weir::object {
 namespace {
 
 using base::ErrorKind;
 using base::fail;
+using pieces::get_uuid;
+using pieces::put_aborted;
+using pieces::put_batches;
+using pieces::put_count;
+using pieces::put_uuid;
 
 constexpr std::uint32_t leaf_magic = 0x41454C57U;                  // "WLEA"
 constexpr std::uint32_t root_magic = 0x4F4F5257U;                  // "WROO"
@@ -24,27 +28,10 @@ constexpr std::size_t crc_bytes = 4;
 constexpr std::size_t page_head_bytes = 4 + 4 + 16 + 16 + 4 + 16 + 8;
 constexpr std::size_t name_bytes = 8 + 16 + 8 + 16;
 constexpr std::size_t entry_bytes = name_bytes + 8 + 8 + 4 + 4 + 8 + 8 + 8 + 8 + 8 + 4;
-constexpr std::size_t aborted_bytes = 3 * 8;
 constexpr std::size_t leaf_ref_bytes = name_bytes + 8 + 4 + 4 + 8 + 8 + 4 + 8 + 8 + 8;
 constexpr std::size_t epoch_bytes = 4 + 8;
 constexpr std::size_t producer_bytes = 8 + 2 + 8 + 4 + 8 + 8 + 4;
-constexpr std::size_t batch_bytes = 4 + 4 + 8 + 8 + 8;
 constexpr std::size_t writer_bytes = 8 + 16;
-
-void put_uuid(bytes::Packer& out, const model::Uuid& id) { out.put_bytes(std::as_bytes(std::span(id.bytes))); }
-
-template <class Id>
-Id get_uuid(bytes::Unpacker& in) {
-  Id id;
-  const bytes::Bytes raw = in.get_bytes(sizeof id.bytes);
-  if (!raw.empty()) std::memcpy(id.bytes.data(), raw.data(), sizeof id.bytes);
-  return id;
-}
-
-void put_count(bytes::Packer& out, std::size_t count) {
-  ENSURE(count <= std::numeric_limits<std::uint32_t>::max(), "a list of {} items", count);
-  out.put(static_cast<std::uint32_t>(count));
-}
 
 bytes::Packer begin_page(std::uint32_t magic, const ManifestIdentity& identity, const model::ObjectId& page,
                          std::uint64_t position) {
@@ -124,11 +111,7 @@ void put_entry(bytes::Packer& out, const ManifestEntry& entry) {
   out.put(entry.max_timestamp);
   out.put(entry.created_ms);
   put_count(out, entry.aborted.size());
-  for (const AbortedSpan& span : entry.aborted) {
-    out.put(span.producer_id.value());
-    out.put(span.first.value());
-    out.put(span.last.value());
-  }
+  put_aborted(out, entry.aborted);
 }
 
 bool get_entry(bytes::Unpacker& in, ManifestEntry& entry) {
@@ -145,36 +128,21 @@ bool get_entry(bytes::Unpacker& in, ManifestEntry& entry) {
   const auto count = in.get<std::uint32_t>();
   if (in.failed() || entry.base_offset.value() < 0 || entry.base_offset >= entry.end_offset) return false;
   if (entry.footer_bytes > entry.size_bytes || entry.footer_position > entry.size_bytes - entry.footer_bytes) return false;
-  if (!in.can_hold(count, aborted_bytes)) return false;
-  entry.aborted.reserve(count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    AbortedSpan span;
-    span.producer_id = model::ProducerId(in.get<std::int64_t>());
-    span.first = model::Offset(in.get<std::int64_t>());
-    span.last = model::Offset(in.get<std::int64_t>());
-    if (span.first > span.last || span.first >= entry.end_offset || span.last < entry.base_offset) return false;
-    if (i > 0 && span.first < entry.aborted.back().first) return false;
-    entry.aborted.push_back(span);
-  }
-  return true;
+  if (!pieces::get_aborted(in, count, entry.aborted)) return false;
+  return std::ranges::is_sorted(entry.aborted, {}, &AbortedSpan::first) &&
+         std::ranges::all_of(entry.aborted, [&](const AbortedSpan& span) {
+           return span.first < entry.end_offset && span.last >= entry.base_offset;
+         });
 }
 
 void put_producer(bytes::Packer& out, const ManifestProducer& producer) {
-  ENSURE(producer.state.batches.size() <= producer_batches_max, "a producer with {} batches", producer.state.batches.size());
   out.put(producer.state.producer_id.value());
   out.put(producer.state.epoch.value());
   out.put(producer.state.open_transaction_start.value());
   out.put(producer.state.coordinator_epoch);
   out.put(producer.last_timestamp);
   out.put(producer.last_offset.value());
-  put_count(out, producer.state.batches.size());
-  for (const ProducerBatch& batch : producer.state.batches) {
-    out.put(batch.base_sequence.value());
-    out.put(batch.last_sequence.value());
-    out.put(batch.base_offset.value());
-    out.put(batch.last_offset.value());
-    out.put(batch.max_timestamp);
-  }
+  put_batches(out, producer.state.batches);
 }
 
 bool get_producer(bytes::Unpacker& in, ManifestProducer& producer) {
@@ -184,19 +152,7 @@ bool get_producer(bytes::Unpacker& in, ManifestProducer& producer) {
   producer.state.coordinator_epoch = in.get<std::int32_t>();
   producer.last_timestamp = in.get<std::int64_t>();
   producer.last_offset = model::Offset(in.get<std::int64_t>());
-  const auto count = in.get<std::uint32_t>();
-  if (count > producer_batches_max || !in.can_hold(count, batch_bytes)) return false;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    ProducerBatch batch;
-    batch.base_sequence = model::Sequence(in.get<std::int32_t>());
-    batch.last_sequence = model::Sequence(in.get<std::int32_t>());
-    batch.base_offset = model::Offset(in.get<std::int64_t>());
-    batch.last_offset = model::Offset(in.get<std::int64_t>());
-    batch.max_timestamp = in.get<std::int64_t>();
-    if (batch.base_offset > batch.last_offset) return false;
-    if (i > 0 && batch.base_offset <= producer.state.batches.back().last_offset) return false;
-    producer.state.batches.push_back(batch);
-  }
+  if (!pieces::get_batches(in, producer.state.batches)) return false;
   return !in.failed();
 }
 

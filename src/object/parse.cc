@@ -1,13 +1,13 @@
 // object/parse.cc: the reading half of format.h. Every byte is checked against a CRC before it is believed, every count against
 // the bytes that are left before anything is allocated, and every structure against its own invariants afterwards.
 #include <algorithm>
-#include <cstring>
 
 #include <fmt/format.h>
 
 #include "bytes/crc32c.h"
 #include "bytes/pack.h"
 #include "object/layout.h"
+#include "object/pieces.h"
 
 namespace weir::object {
 namespace {
@@ -15,13 +15,7 @@ namespace {
 using base::ErrorKind;
 using base::fail;
 
-template <class Id>
-Id get_uuid(bytes::Unpacker& in) {
-  Id id;
-  const bytes::Bytes raw = in.get_bytes(sizeof id.bytes);
-  if (!raw.empty()) std::memcpy(id.bytes.data(), raw.data(), sizeof id.bytes);
-  return id;
-}
+using pieces::get_uuid;
 
 // What an entry's lists hold, before they are read.
 struct Counts {
@@ -46,17 +40,8 @@ bool get_epochs(bytes::Unpacker& in, std::uint32_t count, PartitionEntry& entry)
 }
 
 bool get_aborted(bytes::Unpacker& in, std::uint32_t count, PartitionEntry& entry) {
-  if (!in.can_hold(count, layout::aborted_bytes)) return false;
-  entry.aborted.reserve(count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    AbortedSpan span;
-    span.producer_id = model::ProducerId(in.get<std::int64_t>());
-    span.first = model::Offset(in.get<std::int64_t>());
-    span.last = model::Offset(in.get<std::int64_t>());
-    if (span.first > span.last || span.last >= entry.end_offset) return false;
-    entry.aborted.push_back(span);
-  }
-  return true;
+  if (!pieces::get_aborted(in, count, entry.aborted)) return false;
+  return std::ranges::all_of(entry.aborted, [&](const AbortedSpan& span) { return span.last < entry.end_offset; });
 }
 
 bool get_producers(bytes::Unpacker& in, std::uint32_t count, PartitionEntry& entry) {
@@ -68,20 +53,7 @@ bool get_producers(bytes::Unpacker& in, std::uint32_t count, PartitionEntry& ent
     producer.epoch = model::ProducerEpoch(in.get<std::int16_t>());
     producer.open_transaction_start = model::Offset(in.get<std::int64_t>());
     producer.coordinator_epoch = in.get<std::int32_t>();
-    const auto batches = in.get<std::uint32_t>();
-    if (batches > producer_batches_max || !in.can_hold(batches, layout::producer_batch_bytes)) return false;
-    producer.batches.reserve(batches);
-    for (std::uint32_t b = 0; b < batches; ++b) {
-      ProducerBatch batch;
-      batch.base_sequence = model::Sequence(in.get<std::int32_t>());
-      batch.last_sequence = model::Sequence(in.get<std::int32_t>());
-      batch.base_offset = model::Offset(in.get<std::int64_t>());
-      batch.last_offset = model::Offset(in.get<std::int64_t>());
-      batch.max_timestamp = in.get<std::int64_t>();
-      if (batch.base_offset > batch.last_offset) return false;
-      if (b > 0 && batch.base_offset <= producer.batches.back().last_offset) return false;
-      producer.batches.push_back(batch);
-    }
+    if (!pieces::get_batches(in, producer.batches)) return false;
     entry.producers.push_back(std::move(producer));
   }
   return true;

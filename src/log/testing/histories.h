@@ -62,6 +62,7 @@ class Random {
     state_ ^= state_ << 17U;
     return state_ % bound;
   }
+  bool one_in(std::uint64_t n) { return below(n) == 0; }
 
  private:
   std::uint64_t state_;
