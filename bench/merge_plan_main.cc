@@ -1,6 +1,7 @@
 // What merging costs in store calls, before there are data: the planner over a virtual day, every call counted.
-//   weir_merge_plan [brokers=45 rate=22000000 partitions=22 skewed=0 upload-mib=64 memory-mib=768 split-mib=256 manifest-puts=2 hours=24]
-// Without arguments: the two clusters of docs/performance.md. upkeep/testing/merge_days.h says what is counted.
+//   weir_merge_plan [brokers=45 rate=22000000 partitions=22 skewed=0 uneven=0 upload-mib=64 memory-mib=768 split-mib=256 manifest-puts=1 hours=24
+//                    bytes=0 json=0]
+// bytes: of one broker, after which it ends early (0: never); json=1: the counts themselves, for bench/merges. Without arguments: the two clusters of docs/performance.md. upkeep/testing/merge_days.h says what is counted.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -29,6 +30,7 @@ void print(const MergeLoad& load) {
   row("tiers: PUT", static_cast<double>(days.tier_puts), gb);
   row("splits: GET", static_cast<double>(days.split_gets), gb);
   row("splits: PUT", static_cast<double>(days.split_puts), gb);
+  row("manifest pages: GET", static_cast<double>(days.manifest_gets), gb);
   row("manifest pages: PUT", static_cast<double>(days.manifest_puts), gb);
   row("DeleteObjects", static_cast<double>(days.deletes), gb);
   row("sweep: LIST", days.sweep_lists, gb);
@@ -43,7 +45,21 @@ void print(const MergeLoad& load) {
               static_cast<unsigned long long>(days.lost_bytes));
 }
 
-bool apply(MergeLoad& load, std::string_view argument) {
+void print_json(const MergeLoad& load) {
+  const MergeDays days = weir::upkeep::testing::run_merge_days(load);
+  const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
+  std::printf(
+      R"({"produced_bytes":%llu,"upload_puts":%llu,"tier_gets":%llu,"tier_puts":%llu,"split_gets":%llu,"split_puts":%llu,)"
+      R"("manifest_gets":%llu,"manifest_puts":%llu,"deletes":%llu,"sweep_lists":%.0f,"tier_bytes":%llu,"split_bytes":%llu,)"
+      R"("objects_max":%zu,"live_bytes_at_end":%llu,"lost_bytes":%llu})",
+      number(days.produced_bytes), number(days.upload_puts), number(days.tier_gets), number(days.tier_puts),
+      number(days.split_gets), number(days.split_puts), number(days.manifest_gets), number(days.manifest_puts),
+      number(days.deletes), days.sweep_lists, number(days.tier_bytes), number(days.split_bytes), days.objects_max,
+      number(days.live_bytes_at_end), number(days.lost_bytes));
+  std::puts("");
+}
+
+bool apply(MergeLoad& load, bool& json, std::string_view argument) {
   const std::size_t at = argument.find('=');
   if (at == std::string_view::npos) return false;
   const std::string_view name = argument.substr(0, at);
@@ -56,16 +72,24 @@ bool apply(MergeLoad& load, std::string_view argument) {
     load.partition_count = static_cast<std::uint32_t>(value);
   } else if (name == "skewed") {
     load.skewed = value != 0;
+  } else if (name == "uneven") {
+    load.uneven_percent = static_cast<std::uint32_t>(value);
   } else if (name == "upload-mib") {
     load.upload_bytes = value << 20U;
   } else if (name == "memory-mib") {
     load.limits.memory_bytes = value << 20U;
   } else if (name == "split-mib") {
     load.limits.split_bytes = value << 20U;
+    load.limits.split_min_bytes = load.limits.split_bytes / weir::upkeep::tier_factor;  // as app/broker.cc does
+    load.limits.split_object_max = load.limits.split_bytes * 2;
   } else if (name == "manifest-puts") {
     load.manifest_puts = static_cast<std::uint32_t>(value);
   } else if (name == "hours") {
     load.hours = static_cast<std::uint32_t>(value);
+  } else if (name == "bytes") {
+    load.bytes_max = value;
+  } else if (name == "json") {
+    json = value != 0;
   } else {
     return false;
   }
@@ -76,14 +100,15 @@ bool apply(MergeLoad& load, std::string_view argument) {
 
 int main(int argc, char** argv) {
   MergeLoad small{.broker_count = 45};
+  bool json = false;
   if (argc > 1) {
     for (int i = 1; i < argc; ++i) {
-      if (!apply(small, argv[i])) {
+      if (!apply(small, json, argv[i])) {
         std::fprintf(stderr, "unknown argument: %s\n", argv[i]);
         return 2;
       }
     }
-    print(small);
+    json ? print_json(small) : print(small);
     return 0;
   }
   print(small);

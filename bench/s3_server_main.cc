@@ -1,8 +1,11 @@
 // A small S3 server in a process of its own, for benchmarks: what a broker's uploads cost without the price of a real server's disks.
-//   weir_s3_server [CERTIFICATE.pem KEY.pem]
-// Listens on a free port of 127.0.0.1, prints "endpoint=URL" and ends at SIGTERM. Objects are kept in memory. Signatures and
-// checksums are checked as AWS checks them; bucket and keys are those of FakeS3Options.
+//   weir_s3_server [--packed] [CERTIFICATE.pem KEY.pem]
+// Listens on a free port of 127.0.0.1, prints "endpoint=URL" and ends at SIGTERM. Objects are kept in memory, with --packed compressed:
+// records that repeat one another then take a fiftieth. Signatures and checksums are checked as AWS checks them; bucket and keys are
+// those of FakeS3Options. Unsigned, GET /-/counts tells what was asked for so far and PUT /-/get-bandwidth/N limits the bytes a second
+// of all answers to GETs (0: no limit).
 #include <cstdio>
+#include <string_view>
 
 #include "runtime/real.h"
 #include "runtime/sync.h"
@@ -12,9 +15,9 @@ namespace {
 
 using weir::runtime::Task;
 
-Task<int> serve(weir::runtime::RealRuntime* machine, weir::runtime::Event* ended,
+Task<int> serve(weir::runtime::RealRuntime* machine, weir::runtime::Event* ended, bool packed,
                 std::optional<weir::runtime::TlsServerOptions> tls) {
-  weir::store::testing::FakeS3 server(machine->doors().network, {});
+  weir::store::testing::FakeS3 server(machine->doors().network, {.packed = packed, .control = true});
   const char* scheme = tls ? "https" : "http";
   const auto started = co_await server.start(std::move(tls));
   if (!started) {
@@ -31,8 +34,13 @@ Task<int> serve(weir::runtime::RealRuntime* machine, weir::runtime::Event* ended
 }  // namespace
 
 int main(int argc, char** argv) {
+  const bool packed = argc > 1 && std::string_view(argv[1]) == "--packed";
+  if (packed) {
+    --argc;
+    ++argv;
+  }
   if (argc != 1 && argc != 3) {
-    std::fputs("usage: weir_s3_server [CERTIFICATE.pem KEY.pem]\n", stderr);
+    std::fputs("usage: weir_s3_server [--packed] [CERTIFICATE.pem KEY.pem]\n", stderr);
     return 2;
   }
   std::optional<weir::runtime::TlsServerOptions> tls;
@@ -45,5 +53,5 @@ int main(int argc, char** argv) {
   weir::runtime::RealRuntime* real = machine->get();
   weir::runtime::Event ended;
   real->on_terminate([&ended](int) { ended.set(); });
-  return real->run([real, &ended, &tls] { return serve(real, &ended, std::move(tls)); });
+  return real->run([real, &ended, packed, &tls] { return serve(real, &ended, packed, std::move(tls)); });
 }

@@ -9,6 +9,10 @@
 
 file(STRINGS ${CMAKE_SOURCE_DIR}/src/LAYERS weir_layers REGEX "^L[0-9]+")
 
+# Before anything is compiled: ccache writes the path of a directory that is not there another way, and the objects of a fresh checkout
+# would not be those of one that was built before.
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/generated)
+
 function(weir_layer_deps room out)
   foreach(line IN LISTS weir_layers)
     if(line MATCHES "^L[0-9]+ +${room} *:(.*)$")
@@ -38,6 +42,7 @@ function(weir_room room)
 
   if(sources)
     add_library(weir_${room} STATIC ${sources})
+    weir_precompiled(weir_${room})
     set(scope PUBLIC)
   else()
     add_library(weir_${room} INTERFACE)
@@ -50,10 +55,12 @@ function(weir_room room)
   endforeach()
   if(fakes)
     add_library(weir_${room}_testing STATIC ${fakes})
+    weir_precompiled_test(weir_${room}_testing)
     target_link_libraries(weir_${room}_testing PUBLIC weir_${room} GTest::gtest)
   endif()
   if(tests)
     add_executable(${room}_test ${tests})
+    weir_precompiled_test(${room}_test)
     target_link_libraries(${room}_test PRIVATE weir_${room} GTest::gtest GTest::gmock GTest::gtest_main)
     if(fakes)
       target_link_libraries(${room}_test PRIVATE weir_${room}_testing)
@@ -61,7 +68,14 @@ function(weir_room room)
     if(WEIR_SANITIZE STREQUAL "thread")
       target_sources(${room}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests/tsan_suppressions.cc)
     endif()
-    target_compile_definitions(${room}_test PRIVATE WEIR_SOURCE_DIR="${CMAKE_SOURCE_DIR}" WEIR_ROOM_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
+    # Only to sources that use them: all others have commands that name no checkout, and share their objects with other checkouts
+    # through ccache. Configure anew when a source begins to use them.
+    foreach(test IN LISTS tests)
+      file(READ ${test} text)
+      if(text MATCHES "WEIR_(SOURCE|ROOM)_DIR")
+        set_source_files_properties(${test} PROPERTIES COMPILE_DEFINITIONS "WEIR_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\";WEIR_ROOM_DIR=\"${CMAKE_CURRENT_SOURCE_DIR}\"")
+      endif()
+    endforeach()
     add_test(NAME ${room} COMMAND ${room}_test)
     set_tests_properties(${room} PROPERTIES TIMEOUT 900)
   endif()

@@ -184,6 +184,8 @@ void Disk::schedule_good(const WriteRef& write, base::Duration latency) {
     if (write->gone) return;
     land(*write, false);
     if (write->owner == nullptr) return;
+    if (write->synced && overtook(*write)) world_.crash_point(*write->owner, CrashPoint::synced_write_passed);
+    if (write->owner == nullptr) return;
     world_.crash_point(*write->owner, write->synced ? CrashPoint::synced_write_landed : CrashPoint::write_landed);
   });
   world_.after(latency, [this, write] {
@@ -201,6 +203,14 @@ void Disk::schedule_good(const WriteRef& write, base::Duration latency) {
     }
     if (write->owner != nullptr) world_.crash_point(*write->owner, CrashPoint::write_durable);
     finish(write, {});
+  });
+}
+
+// An older synced write of the same process and file is still under way: what this one holds lies behind a hole.
+bool Disk::overtook(const WriteOp& write) const {
+  return std::ranges::any_of(writes_, [&write](const WriteRef& other) {
+    return other->id < write.id && other->owner == write.owner && other->inode == write.inode && other->synced &&
+           !other->landed;
   });
 }
 

@@ -57,6 +57,7 @@ struct DiskProfile {
   std::uint32_t write_enospc_ppm = 0;               ///< as if another user had taken the last block for a moment
   bool full = false;                                ///< every write that needs a new block fails
   std::uint32_t kill_leaves_volatile_percent = 50;  ///< of the writes that are readable and not yet durable when a kill comes
+  bool kill_loses_in_flight = false;                ///< no write that is not readable when a kill comes ever lands
 };
 
 inline constexpr std::uint64_t no_truncation = ~std::uint64_t{0};
@@ -210,6 +211,7 @@ class Disk {
   base::Duration data_latency(base::Duration least, base::Duration tail, std::size_t bytes);
   WriteFate draw_fate(const Inode& inode, std::uint64_t offset, std::size_t size);
   void schedule_good(const WriteRef& write, base::Duration latency);
+  [[nodiscard]] bool overtook(const WriteOp& write) const;
   void schedule_failed(const WriteRef& write, base::Duration latency);
   void land(WriteOp& write, bool torn);
   void finish(const WriteRef& write, base::Result<void> result);

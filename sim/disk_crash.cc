@@ -45,6 +45,11 @@ void Disk::decide_after_kill(const WriteRef& write) {
     }
     return;
   }
+  if (profile_.kill_loses_in_flight) {
+    world_.fire(Fault::kill_write_never_lands);
+    forget(write);
+    return;
+  }
   const std::uint64_t draw = rng_.below(100);
   if (draw < 30) {
     world_.fire(Fault::kill_write_lands);  // as planned

@@ -29,6 +29,8 @@ namespace weir::sim {
   X(disk_full, "disk.full")                                               \
   X(disk_old_version_written_back, "disk.old_version_written_back")       \
   X(disk_bit_rot, "disk.bit_rot")                                         \
+  X(disk_cache_rot, "disk.bit_rot_in_the_cache")                          \
+  X(disk_cache_removed, "disk.cache_files_removed")                       \
   X(disk_lock_lingers, "disk.lock_lingers_after_kill")                    \
   X(kill_write_lands, "kill.write_in_flight_lands")                       \
   X(kill_write_never_lands, "kill.write_in_flight_never_lands")           \
@@ -48,6 +50,8 @@ namespace weir::sim {
   X(power_after_restart, "power.soon_after_volatile_write_was_recovered") \
   X(process_kill, "process.kill")                                         \
   X(crash_after_void, "process.crash_soon_after_a_void")                  \
+  X(kill_behind_a_hole, "process.kill_behind_a_hole")                     \
+  X(crash_after_a_hole, "process.crash_soon_after_a_hole_was_recovered")  \
   X(process_pause, "process.pause")                                       \
   X(shard_stall, "process.one_shard_stalls")                              \
   X(clock_jump, "process.wall_clock_jumps")                               \
@@ -78,6 +82,8 @@ namespace weir::sim {
   X(keyspace_applied_late, "keyspace.timeout_applied_after_reread")       \
   X(keyspace_outage, "keyspace.outage")                                   \
   X(session_sealed, "keyspace.session_sealed_by_another")                 \
+  X(crash_before_manifest, "split.crash_between_puts_and_commit")         \
+  X(crash_after_manifest, "split.crash_soon_after_the_commit")            \
   X(keyspace_watch_broken, "keyspace.watch_broken")                       \
   X(keyspace_watch_compacted, "keyspace.watch_compacted")
 
@@ -86,6 +92,7 @@ namespace weir::sim {
   X(write_issued, "crash.disk_write.issued")                   \
   X(write_landed, "crash.disk_write.readable")                 \
   X(synced_write_landed, "crash.disk_synced_write.readable")   \
+  X(synced_write_passed, "crash.disk_synced_write.overtook")   \
   X(write_durable, "crash.disk_write.durable_not_reported")    \
   X(sync_issued, "crash.disk_sync.issued")                     \
   X(sync_of_read, "crash.disk_sync.of_what_was_read")          \

@@ -120,8 +120,12 @@ void History::refused_out_of_order(BatchNumber number) {
     return entry.first >= batch.header.base_sequence.value() || batches_.at(entry.second - 1).acked_at.has_value();
   });
   if (all_acked && !p.deleted) {
-    violation(fmt::format("{}: batch {} (sequence {}) refused as out of order although all before it are acked", p.name, number,
-                          batch.header.base_sequence.value()));
+    const auto at = session.lower_bound(batch.header.base_sequence.value());
+    const std::string before = at == session.begin() ? "none"
+                                                     : fmt::format("sequence {} at offset {}", std::prev(at)->first,
+                                                                   batches_.at(std::prev(at)->second - 1).acked_at->value());
+    violation(fmt::format("{}: batch {} (sequence {}) refused as out of order although all before it are acked, last {}",
+                          p.name, number, batch.header.base_sequence.value(), before));
   }
   refused(number);
 }

@@ -38,7 +38,10 @@ TopicShape draw_shape(Rng& rng) {
   }
   if (rng.percent(25)) {
     shape.rules.retention_by_size = true;
-    shape.configs.emplace_back("retention.bytes", std::to_string(rng.between(20'000, 500'000)));
+    const std::uint64_t kept_bytes = rng.between(20'000, 500'000);
+    shape.configs.emplace_back("retention.bytes", std::to_string(kept_bytes));
+    // Too little is written to fill segments of the smallest size: by time they are of one block, or of some.
+    shape.configs.emplace_back("segment.ms", std::to_string(1 + kept_bytes % 10'000));
   }
   return shape;
 }

@@ -52,10 +52,14 @@ config::BrokerConfig Cluster::broker_config() const {
   made->wal.size_bytes = plan_.wal_bytes;
   made->wal.segment_bytes = plan_.wal_segment_bytes;
   made->cache_memory_bytes = plan_.cache_bytes;
+  made->cache_blocks_bytes = plan_.cache_blocks_bytes;
+  made->cache_disk.size_bytes = plan_.cache_disk_bytes;
+  made->cache_disk.slab_bytes = plan_.cache_disk_slab_bytes;
   made->upload_size_bytes = plan_.upload_bytes;
   made->garbage_delay_ms = plan_.garbage_delay_ms;
   made->merge.bytes_per_second = merge_bytes_per_second;  // the store's URL is a local directory's, whose default is none
   made->merge.memory_bytes = plan_.merge_bytes;
+  made->merge.split_bytes = plan_.split_bytes;
   made->merge.inputs_max = plan_.merge_inputs;
   made->merge.objects_max = plan_.merge_objects_max;
   made->merge.interval_ms = plan_.merge_interval_ms;

@@ -1,9 +1,12 @@
 #include "sim/run/nemesis.h"
 
 #include <numeric>
+#include <string>
 #include <utility>
 
 #include "meta/codec.h"
+#include "meta/keys.h"
+#include "object/object_key.h"
 
 namespace weir::sim {
 
@@ -23,7 +26,9 @@ Nemesis::Nemesis(Cluster& cluster, Workload& workload, const Plan& plan)
       plan_(plan),
       world_(cluster.world),
       rng_(cluster.world.rng("nemesis")),
-      store_rng_(plan.seed ^ name_hash("nemesis.store")) {}
+      store_rng_(plan.seed ^ name_hash("nemesis.store")),
+      split_rng_(plan.seed ^ name_hash("nemesis.split")),
+      hole_rng_(plan.seed ^ name_hash("nemesis.hole")) {}
 
 void Nemesis::start() {
   active_ = true;
@@ -93,6 +98,10 @@ void Nemesis::arm_crash() {
     arm_crash_on_volatile_write();
     return;
   }
+  if (hole_rng_.percent(30)) {
+    arm_crash_behind_a_hole();
+    return;
+  }
   const bool power = rng_.percent(50);
   // Half the time one certain kind of instant, so that the rare ones (a rename, a created file) are met too.
   const auto kind = rng_.percent(50) ? CrashPoint::count_ : static_cast<CrashPoint>(rng_.below(crash_point_count));
@@ -116,6 +125,32 @@ void Nemesis::arm_crash_on_volatile_write() {
   });
 }
 
+// A group is on the disk and an older one is not: what it holds is dead for ever. The next process uses its offsets again, and ends
+// before any of it is in an object: a third one finds both.
+void Nemesis::arm_crash_behind_a_hole() {
+  world_.arm_crash(CrashPoint::synced_write_passed, hole_rng_.between(1, 20), [this](Incarnation&, CrashPoint) {
+    world_.fire(Fault::kill_behind_a_hole);
+    DiskProfile& profile = cluster_.broker_host.disk().profile();
+    const std::uint32_t usual = std::exchange(profile.kill_leaves_volatile_percent, 0);
+    profile.kill_loses_in_flight = true;
+    crash(false);
+    profile.kill_loses_in_flight = false;
+    profile.kill_leaves_volatile_percent = usual;
+    for_a_while(milliseconds(1), [this] { when_ready(ready_looks_max, [this] { crash_before_upload(); }); });
+  });
+}
+
+void Nemesis::crash_before_upload() {
+  const base::Duration used = hole_rng_.between(milliseconds(100), seconds(4));
+  cluster_.bucket.brown_out(used);
+  const bool power = hole_rng_.percent(30);
+  for_a_while(used, [this, power] {
+    if (!active_ || !cluster_.ready()) return;
+    world_.fire(Fault::crash_after_a_hole);
+    crash(power);
+  });
+}
+
 void Nemesis::lose_power_before_upload() {
   const base::Duration used = rng_.between(milliseconds(500), seconds(6));  // clients come back and meet what was recovered
   cluster_.bucket.brown_out(used);
@@ -134,6 +169,7 @@ void Nemesis::disk_errors() {
   if (rng_.percent(30)) profile.write_eio_ppm = 900'000;
   if (rng_.percent(70)) profile.sync_eio_ppm = chances[rng_.below(std::size(chances))];
   if (rng_.percent(40)) profile.read_eio_ppm = chances[rng_.below(std::size(chances))];
+  if (plan_.cache_disk_bytes > 0 && store_rng_.percent(50)) profile.read_eio_ppm = 300'000;  // of few reads some must fail
   if (rng_.percent(40)) profile.metadata_eio_ppm = chances[rng_.below(std::size(chances))];
   if (rng_.percent(30)) profile.write_enospc_ppm = chances[rng_.below(std::size(chances))];
   for_a_while(rng_.between(milliseconds(200), seconds(20)), [&profile] {
@@ -151,6 +187,27 @@ void Nemesis::heard(std::string_view line) {
                 if (!active_ || !cluster_.broker_process.running() || cluster_.broker_process.current()->id() != process)
                   return;
                 world_.fire(Fault::crash_after_void);
+                crash(power);
+              });
+}
+
+// A partition's history is on its way into its manifest: objects and pages are put, then man/P is moved, then the shard is told. The
+// process ends somewhere in between.
+void Nemesis::stored(const StoreEvent& event) {
+  if (event.kind != StoreEvent::Kind::put || !active_ || plan_.weights[static_cast<std::size_t>(Action::crash_at_io)] == 0)
+    return;
+  const auto name = object::parse_object_key(event.key);
+  if (!name || !name->manifest_of || !cluster_.broker_process.running() || !split_rng_.percent(5)) return;
+  const auto revision = [this, key = meta::keys::manifest(*name->manifest_of)] {
+    const auto entry = cluster_.keyspace.entries().find(key);
+    return entry == cluster_.keyspace.entries().end() ? 0 : entry->second.mod_revision;
+  };
+  const bool power = split_rng_.percent(30);
+  for_a_while(split_rng_.between(base::Duration(0), base::Duration(milliseconds(5))),
+              [this, power, revision, before = revision(), process = cluster_.broker_process.current()->id()] {
+                if (!active_ || !cluster_.broker_process.running() || cluster_.broker_process.current()->id() != process)
+                  return;
+                world_.fire(revision() == before ? Fault::crash_before_manifest : Fault::crash_after_manifest);
                 crash(power);
               });
 }
@@ -262,6 +319,7 @@ void Nemesis::act(Action action) {
 // One flipped bit at a time, in bytes that were written long enough ago that later groups have stated them, and flipped back
 // after a while: the broker must say "damaged" in between and lose nothing.
 void Nemesis::flip_bits() {
+  harm_the_cache();
   if (world_.now() < rot_until_) return;
   const std::uint64_t draw = rng_.below(100);
   if (draw < 35) {
@@ -271,6 +329,22 @@ void Nemesis::flip_bits() {
   } else {
     rot_until_ = world_.now() + minutes(3);
     rot_at_a_switch(switch_looks_max);
+  }
+}
+
+// Nothing in the disk cache is needed: any of it may be damaged or vanish, for good, and nobody may notice.
+void Nemesis::harm_the_cache() {
+  Disk& disk = cluster_.broker_host.disk();
+  const std::vector<std::string> files = disk.files_below("/data/cache");
+  if (files.empty()) return;
+  if (store_rng_.percent(25)) {
+    for (const std::string& file : files) (void)disk.remove(file, false);
+    world_.fire(Fault::disk_cache_removed);
+    return;
+  }
+  for (int flips = 0; flips < 60; ++flips) {
+    const std::string& file = files[store_rng_.below(files.size())];
+    if (disk.rot(file, store_rng_.below(plan_.cache_disk_slab_bytes))) world_.fire(Fault::disk_cache_rot);
   }
 }
 

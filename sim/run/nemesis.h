@@ -8,6 +8,7 @@
 
 #include "sim/run/cluster.h"
 #include "sim/run/plan.h"
+#include "sim/store.h"
 #include "sim/workload.h"
 
 namespace weir::sim {
@@ -20,6 +21,8 @@ class Nemesis {
   void stop();
   /// A line that the broker logs.
   void heard(std::string_view line);
+  /// A change of the store.
+  void stored(const StoreEvent& event);
 
  private:
   void next();
@@ -28,10 +31,13 @@ class Nemesis {
   void arm_crash();
   void arm_crash_on_volatile_write();
   void lose_power_before_upload();
+  void arm_crash_behind_a_hole();
+  void crash_before_upload();
   void for_a_while(base::Duration duration, std::function<void()> undo);
   void disk_errors();
   void store_lies();
   void keyspace_lies();
+  void harm_the_cache();
   void flip_bits();
   bool rot(const RotAim& aim, base::Duration duration);
   bool keep_rotten(const std::optional<RotPlace>& place, base::Duration duration);
@@ -47,6 +53,8 @@ class Nemesis {
   World& world_;
   Rng rng_;
   Rng store_rng_;  ///< apart, so that what was added later does not shift the other draws
+  Rng split_rng_;  ///< the same
+  Rng hole_rng_;   ///< the same
   bool active_ = false;
   base::MonoTime late_until_{};  ///< the broker's answers may be late until then: it is paused, or a shard of it stands still
   std::vector<RotPlace> rotten_;

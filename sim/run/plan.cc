@@ -47,6 +47,15 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.merge_inputs = static_cast<std::uint32_t>(rng.between(2, 6));
   plan.merge_objects_max = static_cast<std::uint32_t>(rng.percent(50) ? rng.between(4, 12) : 256);
   plan.merge_interval_ms = static_cast<std::int64_t>(rng.between(500, 8'000));
+  // Little memory above a small disk: blocks leave memory, are read from the disk, and slabs are used again, all the time.
+  if (seed % 4 == 0) {
+    plan.cache_blocks_bytes = rng.between(32, 256) << 10U;
+    plan.cache_disk_slab_bytes = static_cast<std::uint32_t>(rng.between(1, 4)) << 16U;
+    plan.cache_disk_bytes = plan.shard_count * rng.between(2, 6) * plan.cache_disk_slab_bytes;
+  }
+  plan.split_bytes = rng.between(8, 128) << 10U;
+  // Objects that tiers have finished with come early, or only uploads that are as large.
+  if (rng.percent(70)) plan.merge_bytes = rng.between(64, 1024) << 10U;
   return plan;
 }
 
@@ -58,11 +67,15 @@ std::string Plan::describe() const {
   static_assert(std::size(names) == action_count);
   std::string text = fmt::format(
       "shards {}, WAL {} x {} KiB, cache {} MiB, upload {} KiB or {} ms, producers {}+{}{}+{} transactional, consumers {} ({} "
-      "read committed), group members {}{}{}{}; faults:",
+      "read committed), group members {}{}{}{}{}; faults:",
       shard_count, wal_bytes / wal_segment_bytes, wal_segment_bytes >> 10U, cache_bytes >> 20U, upload_bytes >> 10U,
       upload_age_ms, idempotent_producers, plain_producers, acks_zero_producer ? "+acks=0" : "", transactional_producers,
-      consumers, committed_consumers, group_members, topics_come_and_go ? ", topics come and go" : "",
-      store_outage ? ", the store away for an hour" : "", rest_long ? ", long rest" : "");
+      consumers, committed_consumers, group_members,
+      cache_disk_bytes == 0 ? ""
+                            : fmt::format(", blocks {} KiB, cache disk {} x {} KiB", cache_blocks_bytes >> 10U,
+                                          cache_disk_bytes / cache_disk_slab_bytes, cache_disk_slab_bytes >> 10U),
+      topics_come_and_go ? ", topics come and go" : "", store_outage ? ", the store away for an hour" : "",
+      rest_long ? ", long rest" : "");
   bool any = false;
   for (std::size_t i = 0; i < action_count; ++i) {
     if (weights[i] == 0) continue;

@@ -52,9 +52,13 @@ struct Plan {
   std::uint64_t cache_bytes = 16U << 20U;
   std::uint64_t upload_bytes = 256U << 10U;
   std::int64_t upload_age_ms = 5'000;
+  std::uint64_t cache_blocks_bytes = 0;  ///< of cache_bytes, for blocks of objects; 0: the usual share
+  std::uint64_t cache_disk_bytes = 0;    ///< 0: no disk cache
+  std::uint32_t cache_disk_slab_bytes = 0;
   std::int64_t garbage_delay_ms = 90'000;
-  std::int64_t first_offset = 0;          ///< of the first topics' partitions, as if they had been there for years
-  std::uint64_t merge_bytes = 2U << 20U;  ///< of one merge
+  std::int64_t first_offset = 0;            ///< of the first topics' partitions, as if they had been there for years
+  std::uint64_t merge_bytes = 2U << 20U;    ///< of one merge
+  std::uint64_t split_bytes = 256U << 10U;  ///< gathered of a partition, before it gets an object of its own
   std::uint32_t merge_inputs = 4;
   std::uint32_t merge_objects_max = 256;  ///< uploads wait at so many recent objects
   std::int64_t merge_interval_ms = 2'000;

@@ -41,6 +41,9 @@ constexpr std::string_view required_cases[] = {
     "weir_log_recovered_partitions_total{case=\"quarantined\"}",
     "weir_merge_jobs_total",
     "weir_merge_interrupted_total",
+    "weir_split_jobs_total",
+    "weir_split_partitions_total",
+    "weir_split_interrupted_total",
     "weir_upload_held_total",
     "weir_wal_recovered_groups_total",
     "weir_wal_torn_groups_total",
@@ -67,6 +70,13 @@ constexpr std::string_view required_cases[] = {
     "weir_log_read_bytes_total{from=\"group\"}",
     "weir_log_read_bytes_total{from=\"wal\"}",
     "weir_log_read_bytes_total{from=\"store\"}",
+    "weir_cache_disk_hits_total",
+    "weir_cache_disk_found_blocks_total",
+    "weir_cache_disk_recycled_slabs_total",
+    "weir_cache_disk_damaged_blocks_total",
+    "weir_cache_disk_timeouts_total",
+    "weir_cache_disk_aside_total",
+    "weir_cache_disk_full_total",
 };
 
 class Scenario {
@@ -216,6 +226,7 @@ std::int64_t Scenario::grow_old(const TopicInfo& topic) {
 // P4: nothing that the keyspace still names is deleted, nothing before readers have had their time, and nothing is ever overwritten.
 void Scenario::watch_store() {
   cluster_.bucket.on_change([this](const StoreEvent& event) {
+    nemesis_.stored(event);
     if (event.kind == StoreEvent::Kind::overwritten)
       workload_.history.violation("the object " + event.key + " was overwritten");
     if (event.kind != StoreEvent::Kind::removed) return;
@@ -256,8 +267,9 @@ void Scenario::heal() {
   nemesis_.stop();
   workload_.producing = false;
   admin_.stop();
-  // What was quarantined for a flipped bit, or is just being read with one, is judged anew.
-  if (workload_.lenient && cluster_.broker_process.running()) cluster_.broker_process.kill();
+  // What was quarantined for a flipped bit, or a read that failed in recovery, or is just being read with one, is judged anew.
+  const bool quarantines = workload_.lenient || plan_.weights[static_cast<std::size_t>(Action::disk_errors)] > 0;
+  if (quarantines && cluster_.broker_process.running()) cluster_.broker_process.kill();
   if (!run_until([this] { return cluster_.ready(); }, heal_patience)) {
     workload_.history.violation("the broker does not come up after all faults have ended: " + cluster_.last_refusal());
   }

@@ -53,6 +53,9 @@ struct Reply {
   std::int32_t throttle_ms = 0;  ///< the connection is not read for so long after the reply (KIP-219)
 };
 
+/// What a connection that sends such requests is used for. Clients keep one for their group's coordinator beside those for data.
+enum class Traffic : std::uint8_t { any, data, membership };
+
 class Dispatcher {
  public:
   virtual ~Dispatcher() = default;
@@ -60,6 +63,7 @@ class Dispatcher {
   /// reason for closing.
   virtual std::expected<void, std::string> begin(bytes::Bytes frame, model::RequestContext& ctx) = 0;
   [[nodiscard]] virtual bool may_overlap(std::int16_t api_key) const = 0;
+  [[nodiscard]] virtual Traffic traffic_of(std::int16_t /*api_key*/) const { return Traffic::any; }
   /// ctx and state outlive the task; frame is kept by it.
   virtual runtime::Task<Reply> handle(ConnectionState& state, model::RequestContext& ctx, bytes::Buffer frame) = 0;
 };

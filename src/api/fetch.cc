@@ -2,7 +2,6 @@
 #include "wire/fetch.h"
 
 #include <algorithm>
-#include <deque>
 
 #include "api/access.h"
 #include "api/errors.h"
@@ -138,12 +137,12 @@ Task<std::uint64_t> read_all(Call& call, std::vector<Item>& items, std::uint64_t
 // Waits for min_bytes as Kafka's delayed fetch: until there is enough, an error, or the time is up.
 Task<void> read_or_wait(Call& call, std::vector<Item>& items, const Request& request) {
   runtime::Reactor& reactor = runtime::Reactor::current();
-  const base::MonoTime wait_until = reactor.now() + std::chrono::milliseconds(std::max(request.max_wait_ms, 0));
-  const base::MonoTime deadline = std::max(
-      wait_until, reactor.now() + std::chrono::milliseconds(call.services.config.settings.integer("request.timeout.ms")));
+  const base::MonoTime begin = reactor.now();
+  const base::MonoTime wait_until = begin + std::chrono::milliseconds(std::max(request.max_wait_ms, 0));
+  const base::MonoTime deadline = std::max(wait_until, begin + call.services.limits.timeout_max);
   const auto isolation = request.isolation_level == 1 ? log::Isolation::read_committed : log::Isolation::read_uncommitted;
-  const auto budget = static_cast<std::uint64_t>(
-      std::clamp<std::int64_t>(request.max_bytes, 0, call.services.config.settings.integer("fetch.max.bytes")));
+  const auto budget =
+      static_cast<std::uint64_t>(std::clamp<std::int64_t>(request.max_bytes, 0, call.services.limits.fetch_bytes_max));
   const auto enough = static_cast<std::uint64_t>(std::max(request.min_bytes, 0));
   for (;;) {
     const std::uint64_t total = co_await read_all(call, items, budget, isolation, deadline);

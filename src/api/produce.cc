@@ -3,7 +3,7 @@
 #include "wire/produce.h"
 
 #include <algorithm>
-#include <deque>
+#include <list>
 
 #include "api/access.h"
 #include "api/errors.h"
@@ -79,7 +79,7 @@ bool has_transactional_records(const Request& request) {
 Task<log::ProduceOutcome> refused() { co_return log::ProduceOutcome{}; }
 
 void add_outcome(const Item& item, const log::ProduceOutcome& outcome, model::PartitionIndex index,
-                 std::deque<std::string>& texts, Response::Topic& topic) {
+                 std::list<std::string>& texts, Response::Topic& topic) {
   Response::Partition out;
   out.index = index;
   out.base_offset = model::Offset(-1);
@@ -120,9 +120,8 @@ runtime::Task<Reply> handle_produce(Call call) {
   if (!request) co_return close_reply(request.error().text);
   const base::MonoTime now = runtime::Reactor::current().now();
   call.ctx.mark(model::Stage::decoded, now);
-  const std::int64_t timeout_max_ms = call.services.config.settings.integer("request.timeout.ms");
-  const base::MonoTime deadline =
-      now + std::chrono::milliseconds(std::clamp<std::int64_t>(request->timeout_ms, 1, timeout_max_ms));
+  const base::MonoTime deadline = now + std::min<base::Duration>(std::chrono::milliseconds(std::max(request->timeout_ms, 1)),
+                                                                 call.services.limits.timeout_max);
   const bool acks_valid = request->acks >= -1 && request->acks <= 1;
 
   std::vector<Item> items;
@@ -172,7 +171,7 @@ runtime::Task<Reply> handle_produce(Call call) {
   }
 
   Response response;
-  std::deque<std::string> texts;
+  std::list<std::string> texts;
   std::size_t at = 0;
   for (const Request::Topic& topic : request->topic_data) {
     Response::Topic out;

@@ -13,17 +13,17 @@ namespace {
 using runtime::Task;
 
 constexpr auto entries = std::to_array<Entry>({
-    {.key = wire::ApiKey::produce, .handle = handle_produce, .overlaps = true},
-    {.key = wire::ApiKey::fetch, .handle = handle_fetch},
+    {.key = wire::ApiKey::produce, .handle = handle_produce, .traffic = Traffic::data, .overlaps = true},
+    {.key = wire::ApiKey::fetch, .handle = handle_fetch, .traffic = Traffic::data},
     {.key = wire::ApiKey::list_offsets, .handle = handle_list_offsets},
     {.key = wire::ApiKey::metadata, .handle = handle_metadata},
-    {.key = wire::ApiKey::offset_commit, .handle = handle_offset_commit},
+    {.key = wire::ApiKey::offset_commit, .handle = handle_offset_commit, .traffic = Traffic::membership},
     {.key = wire::ApiKey::offset_fetch, .handle = handle_offset_fetch},
     {.key = wire::ApiKey::find_coordinator, .handle = handle_find_coordinator},
-    {.key = wire::ApiKey::join_group, .handle = handle_join_group},
-    {.key = wire::ApiKey::heartbeat, .handle = handle_heartbeat},
-    {.key = wire::ApiKey::leave_group, .handle = handle_leave_group},
-    {.key = wire::ApiKey::sync_group, .handle = handle_sync_group},
+    {.key = wire::ApiKey::join_group, .handle = handle_join_group, .traffic = Traffic::membership},
+    {.key = wire::ApiKey::heartbeat, .handle = handle_heartbeat, .traffic = Traffic::membership},
+    {.key = wire::ApiKey::leave_group, .handle = handle_leave_group, .traffic = Traffic::membership},
+    {.key = wire::ApiKey::sync_group, .handle = handle_sync_group, .traffic = Traffic::membership},
     {.key = wire::ApiKey::describe_groups, .handle = handle_describe_groups},
     {.key = wire::ApiKey::list_groups, .handle = handle_list_groups},
     {.key = wire::ApiKey::api_versions, .handle = handle_api_versions},
@@ -91,6 +91,11 @@ class RegistryDispatcher final : public Dispatcher {
   [[nodiscard]] bool may_overlap(std::int16_t api_key) const override {
     const Entry* entry = find_entry(api_key);
     return entry != nullptr && entry->overlaps;
+  }
+
+  [[nodiscard]] Traffic traffic_of(std::int16_t api_key) const override {
+    const Entry* entry = find_entry(api_key);
+    return entry == nullptr ? Traffic::any : entry->traffic;
   }
 
   Task<Reply> handle(ConnectionState& state, model::RequestContext& ctx, bytes::Buffer frame) override {

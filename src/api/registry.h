@@ -13,6 +13,7 @@ namespace weir::api {
 struct Entry {
   wire::ApiKey key;
   HandlerFunction handle;
+  Traffic traffic = Traffic::any;
   bool overlaps = false;  ///< requests of this kind may run side by side on one connection
 };
 

@@ -2,6 +2,7 @@
 // Contract:   made by app once the log is open; outlives the dispatcher. Handlers run on any shard.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -27,6 +28,17 @@ struct AdvertisedListener {
   std::uint16_t port = 0;  ///< 0: the port that the client connected to
 };
 
+/// What every request of a kind asks of the settings, which are looked up by name.
+struct RequestLimits {
+  base::Duration timeout_max;        ///< request.timeout.ms
+  std::int64_t fetch_bytes_max = 0;  ///< fetch.max.bytes
+
+  static RequestLimits of(const config::Settings& settings) {
+    return {.timeout_max = std::chrono::milliseconds(settings.integer("request.timeout.ms")),
+            .fetch_bytes_max = settings.integer("fetch.max.bytes")};
+  }
+};
+
 struct Services {
   runtime::Runtime& runtime;
   log::Log& log;
@@ -41,6 +53,7 @@ struct Services {
   std::vector<AdvertisedListener> advertised;
   std::function<std::uint64_t()> wal_used_bytes;  ///< on shard 0
   std::function<void()> space_freed;              ///< a topic was deleted: its objects may go; on shard 0
+  RequestLimits limits;
 };
 
 }  // namespace weir::api

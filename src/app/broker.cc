@@ -11,6 +11,7 @@
 #include "config/broker_config.h"
 #include "keyspace/revision_check.h"
 #include "runtime/submit.h"
+#include "store/url.h"
 #include "wal/segment_files.h"
 
 namespace weir::app {
@@ -28,7 +29,21 @@ constexpr base::Duration claim_retry_interval = std::chrono::seconds(5);
 log::Options log_options(const config::BrokerConfig& config) {
   log::Options options;
   options.tail_memory_bytes_max = config.cache_memory_bytes / 2;
-  options.block_cache_bytes = config.cache_memory_bytes / 4;
+  options.block_cache_bytes = config.cache_blocks_bytes != 0 ? config.cache_blocks_bytes : config.cache_memory_bytes / 4;
+  options.cache_disk = {.directory = config.cache_disk.directory,
+                        .size_bytes = config.cache_disk.size_bytes,
+                        .slab_bytes = config.cache_disk.slab_bytes};
+  options.catchup.bytes_per_second = config.catchup_bytes_per_second;
+  // With few connections to the store half of them and a quarter are what catch-up may hold: a quarter is always left.
+  if (const auto url = store::parse_store_url(config.store_url)) {
+    const auto* s3 = std::get_if<store::S3StoreUrl>(&*url);
+    if (s3 != nullptr && s3->connections_max) {
+      const std::uint32_t connections = *s3->connections_max;
+      log::CatchUp& catchup = options.catchup;
+      catchup.gets_inflight_max = std::clamp(connections / 2, 1U, catchup.gets_inflight_max);
+      catchup.finds_inflight_max = std::clamp(connections / 4, 1U, catchup.finds_inflight_max);
+    }
+  }
   options.producer_id_expiration_ms = config.settings.integer("producer.id.expiration.ms");
   return options;
 }
@@ -180,7 +195,10 @@ Task<base::Result<void>> Broker::serve() {
   upkeep_options.merge.limits.memory_bytes = config_.merge.memory_bytes;
   upkeep_options.merge.limits.fan_in_max = config_.merge.inputs_max;
   upkeep_options.merge.limits.objects_max = config_.merge.objects_max;
-  upkeep_options.merge.limits.splits = false;
+  upkeep_options.merge.limits.splits = config_.merge.split_bytes > 0;
+  upkeep_options.merge.limits.split_bytes = config_.merge.split_bytes;
+  upkeep_options.merge.limits.split_min_bytes = config_.merge.split_bytes / upkeep::tier_factor;
+  upkeep_options.merge.limits.split_object_max = config_.merge.split_bytes * 2;
   upkeep_options.merge.bytes_per_second = config_.merge.bytes_per_second;
   upkeep_options.merge.interval = std::chrono::milliseconds(config_.merge.interval_ms);
   const auto uploads_are_behind = [this] {
@@ -237,7 +255,8 @@ Task<base::Result<void>> Broker::serve() {
                                                             .cluster = cluster_.id,
                                                             .advertised = std::move(advertised),
                                                             .wal_used_bytes = [this] { return wal_->used_bytes(); },
-                                                            .space_freed = [this] { upkeep_->kick(); }});
+                                                            .space_freed = [this] { upkeep_->kick(); },
+                                                            .limits = api::RequestLimits::of(settings)});
   dispatcher_ = api::make_dispatcher(*services_);
   server_ = std::make_unique<server::Server>(runtime_, *dispatcher_, std::move(options));
   WEIR_CO_TRY(co_await server_->start());

@@ -1,6 +1,7 @@
 #include "bytes/crc32c.h"
 
 #include <array>
+#include <bit>
 
 #if defined(__x86_64__)
 #include <isa-l/crc.h>
@@ -32,6 +33,15 @@ constexpr std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
   return product;
 }
 
+// x^(8 * 2^k): what 2^k bytes of zeros multiply by.
+constexpr std::array<std::uint32_t, 64> make_powers() {
+  std::array<std::uint32_t, 64> powers{};
+  powers[0] = 1U << 23U;
+  for (std::size_t k = 1; k < powers.size(); ++k) powers[k] = multiply(powers[k - 1], powers[k - 1]);
+  return powers;
+}
+constexpr std::array<std::uint32_t, 64> powers = make_powers();
+
 }  // namespace
 
 std::uint32_t crc32c_portable(Bytes data, std::uint32_t previous) {
@@ -59,14 +69,12 @@ std::uint32_t crc32c(Bytes data, std::uint32_t previous) {
 }
 
 std::uint32_t crc32c_combine(std::uint32_t crc_a, std::uint32_t crc_b, std::uint64_t length_b_bytes) {
-  // x^(8 * length) by squaring, times crc(A), plus crc(B).
-  std::uint32_t power = 1U << 31U;   // x^0
-  std::uint32_t square = 1U << 23U;  // x^8: one byte
-  for (std::uint64_t n = length_b_bytes; n != 0; n >>= 1U) {
-    if ((n & 1U) != 0) power = multiply(power, square);
-    square = multiply(square, square);
+  // crc(A) times x^(8 * length), plus crc(B).
+  std::uint32_t shifted = crc_a;
+  for (std::uint64_t n = length_b_bytes; n != 0; n &= n - 1) {
+    shifted = multiply(shifted, powers[static_cast<std::size_t>(std::countr_zero(n))]);
   }
-  return multiply(power, crc_a) ^ crc_b;
+  return shifted ^ crc_b;
 }
 
 }  // namespace weir::bytes

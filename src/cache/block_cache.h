@@ -5,7 +5,9 @@
 // Invariants: an entry is found only by (object id, position): a hit never crosses objects. used <= capacity + what is pinned
 //             by loads (asserted).
 // Failure:    the store's kinds; corrupt when a block fails its check (after one re-read from the store).
-// Limits:     capacity_bytes, loads_inflight_max, coalesce_bytes_max, readahead_bytes_max.
+// Budget:     everything that it reads from the store is catch-up: at most loads_inflight_max GETs and half of the capacity in bytes
+//             are in flight beside the cache, begun no faster than `pace` allows. Nothing else waits for any of the three.
+// Limits:     capacity_bytes, loads_inflight_max, coalesce_bytes_max, pace.
 // Tests:      cache/*_test.cc (eviction core against a model; single flight; corruption).
 #pragma once
 
@@ -16,6 +18,7 @@
 
 #include "base/result.h"
 #include "bytes/buffer.h"
+#include "cache/core/pace.h"
 #include "object/format.h"
 #include "runtime/runtime.h"
 #include "store/store.h"
@@ -30,10 +33,21 @@ struct BlockKey {
   object::BlockRef ref;
 };
 
+/// The part of the cache that lies on a local disk; of one shard.
+struct DiskOptions {
+  std::string directory;         ///< of this shard alone; made when missing
+  std::uint64_t size_bytes = 0;  ///< 0: none
+  std::uint32_t slab_bytes = 0;  ///< 0: chosen from the size
+  model::ClusterId cluster;
+  base::Duration read_timeout = std::chrono::milliseconds(100);  ///< a slower read is given up and the store is asked
+};
+
 struct Options {
   std::uint64_t capacity_bytes = 64U << 20U;
   std::uint32_t loads_inflight_max = 16;
   std::uint32_t coalesce_bytes_max = 8U << 20U;
+  Pace* pace = nullptr;  ///< shared by all shards, borrowed; none: no limit
+  DiskOptions disk;
 };
 
 class BlockCache {

@@ -15,28 +15,20 @@
 #include <vector>
 
 #include "cache/block_cache.h"
+#include "cache/block_id.h"
 #include "cache/core/s3_fifo.h"
+#include "cache/disk_cache.h"
 #include "runtime/scope.h"
 #include "runtime/sync.h"
 
 namespace weir::cache {
 
-/// What identifies a block anywhere: object and position.
-struct BlockId {
-  model::ObjectId object;
-  std::uint64_t position = 0;
-  bool operator==(const BlockId&) const = default;
-};
-struct BlockIdHash {
-  std::size_t operator()(const BlockId& id) const noexcept {
-    return std::hash<model::ObjectId>{}(id.object) ^ static_cast<std::size_t>(id.position * 0x9E3779B97F4A7C15ULL);
-  }
-};
-
 /// A load goes on to this time even when the reader that began it gives up earlier: others may have joined it.
 inline constexpr base::Duration load_deadline_min = std::chrono::seconds(10);
 /// One re-read of blocks that failed their check.
 inline constexpr int load_attempts_max = 2;
+/// Of a loaded range, checked (one block at least) or copied between two looks at everything else.
+inline constexpr std::uint64_t verify_step_bytes_max = 256U << 10U;
 
 class BlockCacheImpl final : public BlockCache {
  public:
@@ -47,6 +39,8 @@ class BlockCacheImpl final : public BlockCache {
                                                               std::vector<std::size_t>* waited = nullptr) override;
   [[nodiscard]] std::uint64_t used_bytes() const override { return policy_.used_bytes(); }
   runtime::Task<void> stop() override;
+  /// Null without one; for tests.
+  [[nodiscard]] DiskCache* disk() { return disk_.get(); }
   /// How far loads may go beyond what is wanted, now; for tests.
   [[nodiscard]] std::uint64_t readahead_bytes() const { return readahead_bytes_; }
 
@@ -79,6 +73,8 @@ class BlockCacheImpl final : public BlockCache {
     runtime::Counter& readahead_wasted;
     runtime::Counter& corrupt;
     runtime::Counter& reread;
+    runtime::Counter& paced;
+    runtime::Gauge& loads_inflight;
     runtime::Gauge& used;
   };
 
@@ -88,12 +84,19 @@ class BlockCacheImpl final : public BlockCache {
   /// The payload when it is here, with a use counted.
   [[nodiscard]] std::optional<Loaded> find(const BlockKey& key);
   [[nodiscard]] bool missing(const BlockKey& key) const;
+  /// Missing, and the disk has it: no GET is spent on it, unless the disk then fails.
+  [[nodiscard]] bool on_disk(const BlockKey& key) const;
+  void start_from_disk(const BlockKey& key, base::MonoTime deadline);
+  runtime::Task<void> run_from_disk(std::unique_ptr<Load> load);
   /// Splits the missing blocks of [from, to) into loads and starts them. `to` may exceed `wanted`: the rest is read-ahead.
   void start_loads(std::span<const BlockKey> blocks, std::size_t wanted, base::MonoTime deadline);
   void start_readahead(std::span<const BlockKey> blocks, std::size_t wanted, base::MonoTime deadline);
   [[nodiscard]] std::size_t readahead_end(std::span<const BlockKey> blocks, std::size_t wanted) const;
   void start(std::unique_ptr<Load> load);
   runtime::Task<void> run(std::unique_ptr<Load> load);
+  /// Takes the load's share of the budget and waits for its turn; stopped or past the deadline: nothing is taken.
+  runtime::Task<runtime::Wake> take_budget(Load& load);
+  runtime::Task<runtime::Wake> wait_for_pace(std::uint64_t size_bytes, base::MonoTime deadline);
   runtime::Task<void> read_and_verify(Load& load);
   void finish(Load& load, std::size_t index, Loaded loaded);
   void admit(const BlockKey& key, const bytes::Buffer& payload, bool readahead);
@@ -110,6 +113,7 @@ class BlockCacheImpl final : public BlockCache {
   runtime::Semaphore load_slots_;
   runtime::Semaphore load_budget_;
   runtime::Scope scope_;
+  std::unique_ptr<DiskCache> disk_;  ///< null: none
   std::size_t gets_ = 0;
   runtime::Event idle_;
 };

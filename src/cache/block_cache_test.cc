@@ -1,131 +1,16 @@
 #include <gtest/gtest.h>
 
-#include "bytes/crc32c.h"
-#include "cache/block_cache_impl.h"
-#include "cache/metrics_decl.h"
-#include "runtime/testing/manual_runtime.h"
-#include "store/memory.h"
+#include "cache/testing/cache_fixture.h"
 
 namespace weir::cache {
 namespace {
 
 using base::ErrorKind;
 using runtime::Task;
+using testing::far_deadline;
+using testing::TestObject;
 
-constexpr base::MonoTime far_deadline = base::MonoTime(std::chrono::hours(1000));
-
-// A memory store that counts and delays GETs and can damage or fail what comes back.
-class ScriptedStore final : public store::ObjectStore {
- public:
-  explicit ScriptedStore(runtime::Reactor& home) : memory(home) {}
-  Task<base::Result<void>> put(std::string key, bytes::BufferList body, store::PutOptions options) override {
-    return memory.put(std::move(key), std::move(body), options);
-  }
-  Task<base::Result<bytes::Buffer>> get(std::string key, std::uint64_t offset_bytes, std::uint64_t size_bytes,
-                                        store::GetOptions options) override {
-    gets.push_back({offset_bytes, size_bytes});
-    ++inflight;
-    inflight_max = std::max(inflight_max, inflight);
-    co_await runtime::sleep_for(delay);
-    --inflight;
-    if (fail_next > 0) {
-      --fail_next;
-      co_return base::fail(ErrorKind::retry, "the store is down");
-    }
-    auto result = co_await memory.get(std::move(key), offset_bytes, size_bytes, options);
-    if (result && damage_next > 0) {
-      --damage_next;
-      std::vector<std::byte> copy(result->data(), result->data() + result->size());
-      copy.at(damage_at) ^= std::byte{1};
-      co_return bytes::Buffer::copy_of(bytes::Bytes(copy));
-    }
-    if (result && cut_next > 0) {
-      --cut_next;
-      co_return result->slice(0, result->size() / 2);
-    }
-    co_return result;
-  }
-  Task<base::Result<store::ObjectInfo>> head(std::string key, store::GetOptions options) override {
-    return memory.head(std::move(key), options);
-  }
-  Task<base::Result<void>> remove(std::vector<std::string> keys, store::GetOptions options) override {
-    return memory.remove(std::move(keys), options);
-  }
-  Task<base::Result<store::ListPage>> list(std::string prefix, std::string start_after, store::GetOptions options) override {
-    return memory.list(std::move(prefix), std::move(start_after), options);
-  }
-  [[nodiscard]] std::string description() const override { return "scripted"; }
-  Task<void> stop() override { return memory.stop(); }
-
-  store::MemoryStore memory;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> gets;
-  base::Duration delay = std::chrono::milliseconds(10);
-  int fail_next = 0;
-  int damage_next = 0;
-  std::size_t damage_at = 200;
-  int cut_next = 0;
-  int inflight = 0;
-  int inflight_max = 0;
-};
-
-// An object with `count` blocks of one batch each, of block_bytes, stored under `name`.
-struct TestObject {
-  std::vector<BlockKey> keys;
-  std::vector<bytes::Buffer> payloads;
-};
-
-class BlockCacheTest : public testing::Test {
- protected:
-  BlockCacheTest() : store_(*world_.doors.shards[0]) {}
-
-  TestObject make_object(std::uint8_t seed, int count, std::size_t block_bytes = object::block_payload_bytes_max) {
-    object::Identity identity{};
-    identity.object.bytes.fill(seed);
-    object::Builder builder(identity, {}, model::CommitNumber(1));
-    object::PartitionEntry entry;
-    entry.base_offset = model::Offset(0);
-    entry.end_offset = model::Offset(count);
-    std::vector<object::InputBatch> batches;
-    TestObject made;
-    for (int i = 0; i < count; ++i) {
-      bytes::SlabRef slab = bytes::SlabRef::allocate(block_bytes);
-      for (std::size_t b = 0; b < block_bytes; ++b)
-        slab.writable()[b] = static_cast<std::byte>(b * 31 + seed + static_cast<unsigned>(i) * 7);
-      const bytes::Buffer payload(slab, 0, block_bytes);
-      made.payloads.push_back(payload);
-      batches.push_back({.payload = payload,
-                         .payload_crc = bytes::crc32c(payload.view()),
-                         .base_offset = model::Offset(i),
-                         .end_offset = model::Offset(i + 1),
-                         .max_timestamp = 1});
-    }
-    builder.add_partition(entry, std::move(batches));
-    object::Builder::Finished built = std::move(builder).finish();
-    const std::string key = "object-" + std::to_string(seed);
-    const auto put = world_.run(store_.put(key, built.body, {.crc32c = built.crc32c, .deadline = far_deadline}));
-    EXPECT_TRUE(put.has_value());
-    for (const object::BlockRef& ref : built.footer.entries[0].blocks) {
-      made.keys.push_back({.identity = identity, .object_key = key, .partition = entry.partition, .ref = ref});
-    }
-    EXPECT_EQ(made.keys.size(), static_cast<std::size_t>(count)) << "one block for each batch";
-    return made;
-  }
-  static std::vector<BlockKey> part(const TestObject& object, std::size_t from, std::size_t to) {
-    return {object.keys.begin() + static_cast<std::ptrdiff_t>(from), object.keys.begin() + static_cast<std::ptrdiff_t>(to)};
-  }
-  auto get(BlockCacheImpl& cache, std::vector<BlockKey> blocks, std::size_t wanted, base::MonoTime deadline = far_deadline) {
-    return world_.run(cache.get(std::move(blocks), wanted, deadline));
-  }
-  void stop(BlockCacheImpl& cache) { world_.run(stopped(cache)); }
-  static Task<bool> stopped(BlockCacheImpl& cache) {
-    co_await cache.stop();
-    co_return true;
-  }
-  [[nodiscard]] std::uint64_t count(const runtime::MetricDecl& decl) { return world_.metrics.counter(decl, {}).value(); }
-
-  runtime::testing::ManualRuntime world_;
-  ScriptedStore store_;
-};
+using BlockCacheTest = testing::CacheTest;
 
 constexpr std::uint64_t mib = 1U << 20U;
 
@@ -171,6 +56,39 @@ TEST_F(BlockCacheTest, ConcurrentReadersShareOneLoad) {
   stop(cache);
 }
 
+struct FirstOfMany {
+  BlockCacheImpl* cache;
+  std::uint64_t used_bytes = 0;
+
+  static Task<void> whole_range(FirstOfMany* self, std::vector<BlockKey> blocks) {
+    const std::size_t wanted = blocks.size();
+    EXPECT_TRUE((co_await self->cache->get(std::move(blocks), wanted, far_deadline)).has_value());
+  }
+  static Task<void> first_block(FirstOfMany* self, std::vector<BlockKey> blocks) {
+    EXPECT_TRUE((co_await self->cache->get(std::move(blocks), 1, far_deadline)).has_value());
+    self->used_bytes = self->cache->used_bytes();
+  }
+  static Task<bool> run(FirstOfMany* self, std::vector<BlockKey> blocks) {
+    runtime::Scope scope;
+    scope.spawn("all", whole_range(self, blocks));
+    scope.spawn("first", first_block(self, {blocks.front()}));
+    co_await scope.join();
+    co_return true;
+  }
+};
+
+// A range of many blocks is summed and copied in steps: whoever waits for the first of them, or for anything else, goes on in between.
+TEST_F(BlockCacheTest, ALongRangeIsCheckedInSteps) {
+  BlockCacheImpl cache(world_.doors, store_, {.capacity_bytes = 64 * mib});
+  const TestObject object = make_object(1, 8);
+  FirstOfMany test{.cache = &cache};
+  EXPECT_TRUE(world_.run(FirstOfMany::run(&test, object.keys)));
+  EXPECT_EQ(store_.gets.size(), 2U);  // 8 MiB and the blocks' headers: the first GET has seven of them
+  EXPECT_GE(test.used_bytes, 1 * mib);
+  EXPECT_LE(test.used_bytes, 3 * mib) << "the first reader went on when nearly all blocks were checked";
+  stop(cache);
+}
+
 TEST_F(BlockCacheTest, RangesAreCutAtTheCoalesceLimit) {
   BlockCacheImpl cache(world_.doors, store_, {.capacity_bytes = 64 * mib, .coalesce_bytes_max = 3 * mib + 300});
   const TestObject object = make_object(1, 8);
@@ -186,6 +104,7 @@ TEST_F(BlockCacheTest, ReadAheadRidesOnTheSameGetAndIsNotWaitedFor) {
   ASSERT_TRUE(get(cache, object.keys, 1).has_value());
   ASSERT_EQ(store_.gets.size(), 1U);
   EXPECT_GT(store_.gets[0].second, 6 * mib);
+  world_.advance(std::chrono::milliseconds(20));  // what came with it is checked in steps
   // The reader moves on block by block: everything is there, and the next large GET starts before it runs dry.
   std::size_t waits = 0;
   for (std::size_t at = 1; at < 20; ++at) {
@@ -357,6 +276,87 @@ TEST_F(BlockCacheTest, StopJoinsWhatIsInFlight) {
   const auto after = get(cache, object.keys, 1);
   ASSERT_FALSE(after.has_value());
   EXPECT_EQ(after.kind(), ErrorKind::cancelled);
+}
+
+TEST_F(BlockCacheTest, AScanOfTenTimesTheCacheLeavesTheHotSet) {
+  BlockCacheImpl cache(world_.doors, store_, {.capacity_bytes = 16 * mib, .coalesce_bytes_max = 2 * mib});
+  const TestObject hot = make_object(1, 6);
+  const TestObject scan = make_object(2, 160);
+  const auto hits_of_hot = [&] {
+    const std::uint64_t before = count(metric_hits);
+    EXPECT_TRUE(get(cache, hot.keys, 6).has_value());
+    return count(metric_hits) - before;
+  };
+  std::uint64_t hits = 0;
+  std::uint64_t asked = 0;
+  for (std::size_t at = 0; at < 160; ++at) {
+    // As a consumer takes it: read-ahead behind each block, and each block in several small fetches.
+    for (int fetch = 0; fetch < 3; ++fetch)
+      ASSERT_TRUE(get(cache, part(scan, at, std::min<std::size_t>(at + 8, 160)), 1).has_value());
+    world_.advance(std::chrono::milliseconds(20));
+    if (at % 4 != 0) continue;
+    hits += hits_of_hot();
+    asked += 6;
+  }
+  EXPECT_GE(hits * 100, asked * 80) << hits << " of " << asked;
+  EXPECT_LE(cache.used_bytes(), 16 * mib);
+  stop(cache);
+}
+
+// Three groups one behind the other: what the first one loads the others find, or find under way.
+TEST_F(BlockCacheTest, ReadersOneBehindTheOtherShareTheirLoads) {
+  const TestObject object = make_object(1, 96);
+  const auto bytes_of = [&](std::vector<std::size_t> starts) {
+    BlockCacheImpl cache(world_.doors, store_, {.capacity_bytes = 64 * mib});
+    const std::uint64_t before = count(metric_load_bytes);
+    for (std::size_t step = 0; step < 96 + 12; ++step) {
+      for (const std::size_t start : starts) {
+        if (step < start || step - start >= 96) continue;
+        const std::size_t at = step - start;
+        EXPECT_TRUE(get(cache, part(object, at, std::min<std::size_t>(at + 8, 96)), 1).has_value());
+      }
+      world_.advance(std::chrono::milliseconds(5));
+    }
+    stop(cache);
+    return count(metric_load_bytes) - before;
+  };
+  const std::uint64_t one = bytes_of({0});
+  EXPECT_GE(one, 96 * mib);
+  EXPECT_LE(one, 97 * mib) << "read-ahead loads nothing twice";
+  EXPECT_LE(bytes_of({0, 3, 9}) * 10, one * 13);
+  EXPECT_LE(bytes_of({0, 0, 1}) * 10, one * 13) << "what is on its way is shared";
+}
+
+TEST_F(BlockCacheTest, CatchUpIsNoFasterThanItsBandwidth) {
+  Pace pace(8 * mib);
+  BlockCacheImpl cache(world_.doors, store_, {.capacity_bytes = 64 * mib, .pace = &pace});
+  const TestObject object = make_object(1, 40);
+  const base::MonoTime began = world_.now();
+  for (std::size_t at = 0; at < 40; ++at) ASSERT_TRUE(get(cache, part(object, at, 40), 1).has_value());
+  const double seconds = std::chrono::duration<double>(world_.now() - began).count();
+  EXPECT_GE(seconds, 4.5) << "40 MiB at 8 MiB/s";
+  EXPECT_LE(seconds, 6.0);
+  EXPECT_GT(count(metric_paced), 0U);
+  for (const auto& [offset, size] : store_.gets) EXPECT_LE(size, 2 * mib + 200) << "long waits are many short ones";
+  // What is in memory costs nothing.
+  const base::MonoTime then = world_.now();
+  ASSERT_TRUE(get(cache, part(object, 20, 30), 10).has_value());
+  EXPECT_EQ(world_.now(), then);
+  stop(cache);
+}
+
+TEST_F(BlockCacheTest, AReaderIsToldWhenItsTurnCannotComeInTime) {
+  Pace pace(mib);
+  (void)pace.reserve(world_.now(), 100 * mib, base::MonoTime::max());
+  BlockCacheImpl cache(world_.doors, store_, {.capacity_bytes = 64 * mib, .pace = &pace});
+  const TestObject object = make_object(1, 1);
+  const auto late = get(cache, object.keys, 1, world_.now() + std::chrono::seconds(5));
+  ASSERT_FALSE(late.has_value());
+  EXPECT_EQ(late.kind(), ErrorKind::retry);
+  EXPECT_TRUE(store_.gets.empty());
+  world_.advance(std::chrono::seconds(100));
+  EXPECT_TRUE(get(cache, object.keys, 1).has_value());
+  stop(cache);
 }
 
 }  // namespace

@@ -247,7 +247,7 @@ base::Result<BrokerConfig> make_broker_config(Settings settings) {
   if (config.data_directory.empty()) return fail(ErrorKind::invalid, "weir.data.dir: name a directory");
   config.store_url = s.text("weir.store").value_or("file://" + config.data_directory + "/store");
   config.keyspace_url = s.text("weir.keyspace").value_or("file://" + config.data_directory + "/keyspace");
-  config.cache_directory = config.data_directory + "/cache";
+  config.cache_disk.directory = s.text("weir.cache.disk.path").value_or(config.data_directory + "/cache");
   config.wal_io = *s.text("weir.wal.io");
   config.log_level = *s.text("weir.log.level");
   config.log_json = s.text("weir.log.format") == "json";
@@ -265,6 +265,8 @@ base::Result<BrokerConfig> make_broker_config(Settings settings) {
     return {};
   };
   WEIR_TRY(size("weir.cache.memory", config.cache_memory_bytes));
+  WEIR_TRY(size("weir.cache.disk.size", config.cache_disk.size_bytes));
+  WEIR_TRY(size("weir.catchup.bandwidth", config.catchup_bytes_per_second));
   WEIR_TRY(size("weir.upload.size", config.upload_size_bytes));
   WEIR_TRY(duration("weir.upload.age", config.upload_age_ms));
   WEIR_TRY(size("weir.merge.memory", config.merge.memory_bytes));
@@ -273,11 +275,21 @@ base::Result<BrokerConfig> make_broker_config(Settings settings) {
   } else {
     WEIR_TRY(size("weir.merge.rate", config.merge.bytes_per_second));
   }
+  WEIR_TRY(size("weir.merge.split.bytes", config.merge.split_bytes));
   WEIR_TRY(duration("weir.garbage.delay", config.garbage_delay_ms));
   WEIR_TRY(duration("weir.shutdown.timeout", config.shutdown_timeout_ms));
   if (config.cache_memory_bytes < (16ULL << 20U)) return fail(ErrorKind::invalid, "weir.cache.memory: at least 16MiB");
+  if (config.cache_disk.directory.empty()) return fail(ErrorKind::invalid, "weir.cache.disk.path: name a directory");
+  if (config.cache_disk.size_bytes != 0 && config.cache_disk.size_bytes < (64ULL << 20U)) {
+    return fail(ErrorKind::invalid, "weir.cache.disk.size: 0 (no disk cache) or at least 64MiB");
+  }
+  if (config.catchup_bytes_per_second != 0 && config.catchup_bytes_per_second < (1ULL << 20U)) {
+    return fail(ErrorKind::invalid, "weir.catchup.bandwidth: 0 (no limit) or at least 1MiB, which is a block of an object");
+  }
   if (config.upload_size_bytes < (1ULL << 20U)) return fail(ErrorKind::invalid, "weir.upload.size: at least 1MiB");
   if (config.merge.memory_bytes < (1ULL << 20U)) return fail(ErrorKind::invalid, "weir.merge.memory: at least 1MiB");
+  if (config.merge.split_bytes != 0 && config.merge.split_bytes < (64ULL << 10U))
+    return fail(ErrorKind::invalid, "weir.merge.split.bytes: at least 64KiB, or 0");
   if (config.garbage_delay_ms < 1000) return fail(ErrorKind::invalid, "weir.garbage.delay: at least 1s");
   WEIR_TRY(add_listeners(config));
   WEIR_TRY(add_admin_listeners(config));

@@ -54,9 +54,16 @@ struct TlsConfig {
 struct MergeConfig {
   std::uint64_t memory_bytes = 0;
   std::uint64_t bytes_per_second = 0;
-  std::size_t inputs_max = 16;  ///< no setting, as the next two: the simulator merges small objects often
+  std::uint64_t split_bytes = 0;  ///< 0: no partition gets objects of its own
+  std::size_t inputs_max = 16;    ///< no setting, as the next two: the simulator merges small objects often
   std::size_t objects_max = 256;
   std::int64_t interval_ms = 10'000;
+};
+
+struct CacheDiskConfig {
+  std::string directory;
+  std::uint64_t size_bytes = 0;  ///< 0: none
+  std::uint32_t slab_bytes = 0;  ///< 0: chosen from the size. No setting: the simulator uses small ones again and again
 };
 
 struct BrokerConfig {
@@ -70,8 +77,10 @@ struct BrokerConfig {
   WalConfig wal;
   std::string store_url;     ///< file:///DIR or s3://...
   std::string keyspace_url;  ///< file:///DIR
-  std::string cache_directory;
+  CacheDiskConfig cache_disk;
   std::uint64_t cache_memory_bytes = 0;
+  std::uint64_t cache_blocks_bytes = 0;  ///< of it, for blocks of objects; 0: a quarter. No setting: the simulator's are small
+  std::uint64_t catchup_bytes_per_second = 0;  ///< 0: no limit
   std::uint64_t upload_size_bytes = 0;
   std::int64_t upload_age_ms = 0;
   MergeConfig merge;

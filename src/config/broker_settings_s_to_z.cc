@@ -429,12 +429,35 @@ constexpr Declaration table[] = {
      .use = Use::implemented,
      .documentation = "Where the admin HTTP API listens: /metrics, /v1/status/live, /v1/status/ready. Off loopback it needs "
                       "weir.insecure=true."},
+    {.name = "weir.cache.disk.path",
+     .type = Type::string,
+     .use = Use::implemented,
+     .documentation =
+         "Directory of the disk cache, on a fast local disk. Nothing in it is ever needed: it may be emptied, also while "
+         "the broker runs. One broker only. Without it: cache/ under weir.data.dir."},
+    {.name = "weir.cache.disk.size",
+     .type = Type::string,
+     .default_value = "0",
+     .use = Use::implemented,
+     .documentation =
+         "Bytes of the disk cache, all shards together; 0: none. Blocks of objects that leave memory go there, so that what "
+         "consumers read again is not read again from the object store, also after a restart. It writes what readers of old "
+         "data read: choose a disk that bears it. At least 64MiB. Plain bytes or with KiB, MiB, GiB."},
     {.name = "weir.cache.memory",
      .type = Type::string,
      .default_value = "256MiB",
      .use = Use::implemented,
      .documentation =
          "Memory for recent groups and blocks of objects, all shards together. Plain bytes or with KiB, MiB, GiB."},
+    {.name = "weir.catchup.bandwidth",
+     .type = Type::string,
+     .default_value = "0",
+     .use = Use::implemented,
+     .documentation =
+         "Bytes a second that reads of old data may take from the object store, all consumers together: a backlog is then read "
+         "no faster, and leaves the network and the store to uploads. 0: no limit. Recent data, which are in memory or the "
+         "WAL, "
+         "do not count. At least 1MiB. Plain bytes or with KiB, MiB, GiB."},
     {.name = "weir.data.dir",
      .type = Type::string,
      .default_value = "./weir-data",
@@ -484,6 +507,14 @@ constexpr Declaration table[] = {
          "Bytes a second that merging reads and writes; uploads that wait go first. Past 128 recent objects it is not "
          "held to it. 0: nothing is merged. auto: 64MiB, but 0 with a store in a local directory, where calls cost "
          "nothing and what merging writes stands in the way of the WAL on the same device."},
+    {.name = "weir.merge.split.bytes",
+     .type = Type::string,
+     .default_value = "256MiB",
+     .use = Use::implemented,
+     .documentation =
+         "A partition of which that much has gathered in merged objects gets an object of its own (two, if it is more than "
+         "twice as much), and is found through its manifest from then on. 128MiB to 512MiB; less makes more objects and calls "
+         "and is for tests. 0: none does, and the largest merged objects stay as they are."},
     {.name = "weir.shutdown.timeout",
      .type = Type::string,
      .default_value = "25s",

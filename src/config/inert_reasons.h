@@ -12,6 +12,8 @@ inline constexpr std::string_view no_quorum = "There is no KRaft quorum: metadat
 inline constexpr std::string_view no_log_directories =
     "There are no log directories or segment files: data go to the WAL (weir.wal), synced before each acknowledgement, and to "
     "objects (weir.store).";
+inline constexpr std::string_view no_segment_rolls =
+    "Segments are virtual (docs/retention.md): nothing happens where one ends, so there is nothing to spread over time.";
 inline constexpr std::string_view no_second_tier =
     "All data are in the object store already: there is no second tier to manage.";
 inline constexpr std::string_view no_cleaner_threads = "The cleaner's threads and buffers do not exist here.";

@@ -127,6 +127,38 @@ TEST(BrokerConfig, MergingIsOnByItselfOnlyWhereFewerCallsSaveSomething) {
   EXPECT_EQ(rate({{"weir.store", "s3://bucket/prefix", "x"}, {"weir.merge.rate", "0", "x"}}), 0U);
 }
 
+TEST(BrokerConfig, TheDiskCacheIsOffUntilItHasASize) {
+  const auto off = make_broker_config(settings_of({{"weir.data.dir", "/d", "x"}}));
+  ASSERT_TRUE(off) << off.error().text;
+  EXPECT_EQ(off->cache_disk.size_bytes, 0U);
+  EXPECT_EQ(off->cache_disk.directory, "/d/cache");
+  const auto on =
+      make_broker_config(settings_of({{"weir.cache.disk.path", "/fast", "x"}, {"weir.cache.disk.size", "2GiB", "x"}}));
+  ASSERT_TRUE(on) << on.error().text;
+  EXPECT_EQ(on->cache_disk.size_bytes, 2ULL << 30U);
+  EXPECT_EQ(on->cache_disk.directory, "/fast");
+  EXPECT_NE(error_of({{"weir.cache.disk.size", "1MiB", "x"}}).find("at least 64MiB"), std::string::npos);
+}
+
+TEST(BrokerConfig, CatchUpHasNoLimitByDefaultAndOneThatHoldsABlock) {
+  const auto config = make_broker_config(settings_of({{"weir.catchup.bandwidth", "50MiB", "x"}}));
+  ASSERT_TRUE(config) << config.error().text;
+  EXPECT_EQ(config->catchup_bytes_per_second, 50U << 20U);
+  EXPECT_EQ(make_broker_config(settings_of({}))->catchup_bytes_per_second, 0U);
+  EXPECT_NE(error_of({{"weir.catchup.bandwidth", "1000", "x"}}).find("at least 1MiB"), std::string::npos);
+}
+
+TEST(BrokerConfig, SplitsAreOnWhereMergingIs) {
+  const auto config = make_broker_config(settings_of({{"weir.store", "s3://bucket/prefix", "x"}}));
+  ASSERT_TRUE(config) << config.error().text;
+  EXPECT_EQ(config->merge.split_bytes, 256ULL << 20U);
+  EXPECT_NE(error_of({{"weir.merge.split.bytes", "1KiB", "x"}}).find("weir.merge.split.bytes"), std::string::npos);
+  EXPECT_EQ(error_of({{"listeners", "PLAINTEXT://0.0.0.0:9092", "x"},
+                      {"weir.insecure", "true", "x"},
+                      {"weir.merge.split.bytes", "0", "x"}}),
+            "no error");
+}
+
 TEST(BrokerConfig, ListenersAreCheckedAgainstEachOtherAndAgainstTheWorld) {
   EXPECT_NE(error_of({{"listeners", "PLAINTEXT://0.0.0.0:9092", "x"}}).find("weir.insecure"), std::string::npos);
   EXPECT_NE(error_of({{"listeners", "PLAINTEXT://:9092", "x"}}).find("weir.insecure"), std::string::npos);

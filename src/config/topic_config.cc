@@ -44,6 +44,8 @@ model::TopicConfig make_topic_config(const Values& own, const Settings& broker) 
   config.compression = to_compression(value("compression.type").value_or("producer"));
   config.retention_ms = to_integer(value("retention.ms"));
   config.retention_bytes = to_integer(value("retention.bytes"));
+  config.segment_bytes = to_integer(value("segment.bytes"));
+  config.segment_ms = to_integer(value("segment.ms"));
   config.min_insync_replicas = static_cast<std::int32_t>(to_integer(value("min.insync.replicas")));
   config.cleanup_delete = false;
   config.cleanup_compact = false;

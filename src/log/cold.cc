@@ -14,7 +14,8 @@ constexpr std::size_t verify_attempts_max = 2;  ///< what came damaged once may 
 constexpr std::uint64_t part_overhead_bytes = 256;
 }  // namespace
 
-ColdIndex::ColdIndex(const Doors& doors, std::uint64_t capacity_bytes) : doors_(doors), capacity_bytes_(capacity_bytes) {}
+ColdIndex::ColdIndex(const Doors& doors, std::uint64_t capacity_bytes)
+    : doors_(doors), capacity_bytes_(capacity_bytes), loads_(doors.options.catchup.finds_inflight_max) {}
 
 std::shared_ptr<const void> ColdIndex::find(const Key& key) {
   const auto found = parts_.find(key);

@@ -4,7 +4,7 @@
 // Place:      one per shard, on its reactor.
 // Contract:   leaf() and object() give verified, immutable parts; concurrent calls for the same one share one GET. A part that does
 //             not verify is read once more from the store, then it is corrupt. Nothing is cached that was not verified.
-// Limits:     capacity_bytes (the least recently used part goes first; what callers hold lives on), cold_loads_inflight_max GETs.
+// Limits:     capacity_bytes (the least recently used part goes first; what callers hold lives on), CatchUp::finds_inflight_max GETs.
 // Tests:      log/manifest_read_test.cc
 #pragma once
 
@@ -19,8 +19,6 @@
 #include "runtime/sync.h"
 
 namespace weir::log {
-
-inline constexpr std::size_t cold_loads_inflight_max = 16;  ///< per shard
 
 /// One object of a partition's history, as an extent with its blocks.
 struct ColdExtent {
@@ -62,7 +60,7 @@ class ColdIndex {
   std::list<Key> ages_;  ///< the least recently used one in front
   std::set<Key> loading_;
   runtime::Event loaded_;
-  runtime::Semaphore loads_{cold_loads_inflight_max};
+  runtime::Semaphore loads_;
 };
 
 }  // namespace weir::log

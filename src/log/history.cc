@@ -14,14 +14,15 @@ std::optional<ManifestBasis> ShardLog::manifest_basis(const model::TopicPartitio
   ManifestBasis basis{.manifest = p->manifest,
                       .log_start = p->log_start,
                       .splittable_to = std::min(p->uploaded_to(), p->last_stable),
-                      .aborted = {}};
+                      .aborted = {},
+                      .producer_id_expiration_ms = producer_id_expiration_ms_};
   if (p->transactions) basis.aborted = p->transactions->spans_touching(model::Offset(0), basis.splittable_to);
   return basis;
 }
 
 std::optional<Shard::History> ShardLog::history(const model::TopicPartition& partition) const {
   const PartitionPtr p = find(partition);
-  if (!p || !p->manifest || p->phase == Phase::loading || p->phase == Phase::quarantined) return std::nullopt;
+  if (!p || p->phase == Phase::loading || p->phase == Phase::quarantined) return std::nullopt;
   return History{.manifest = p->manifest, .log_start = p->log_start};
 }
 
@@ -68,6 +69,19 @@ runtime::Task<base::Result<LeafPtr>> ShardLog::read_leaf(model::TopicPartition p
   const PartitionPtr p = find(partition);
   if (!p) co_return fail(ErrorKind::not_found, "no such partition");
   co_return co_await cold_->leaf(manifest_identity(*p), ref, deadline);
+}
+
+runtime::Task<base::Result<std::vector<object::BlockRef>>> ShardLog::blocks_at(model::TopicPartition partition,
+                                                                               model::Offset offset, base::MonoTime deadline) {
+  const PartitionPtr p = find(partition);
+  if (!p) co_return fail(ErrorKind::not_found, "no such partition");
+  if (offset < p->covers_to()) {
+    WEIR_CO_TRY_ASSIGN(const ColdExtentPtr cold, co_await find_cold(p, offset, deadline));
+    co_return cold->extent.blocks;
+  }
+  const std::size_t at = p->extents.find(offset);
+  if (at == p->extents.size()) co_return fail(ErrorKind::not_found, fmt::format("no object holds offset {}", offset.value()));
+  co_return p->extents[at].blocks;
 }
 
 runtime::Task<base::Result<ColdExtentPtr>> ShardLog::find_cold(PartitionPtr p, model::Offset offset, base::MonoTime deadline) {

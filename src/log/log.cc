@@ -363,9 +363,14 @@ runtime::Task<bool> lacks_records(runtime::Runtime& runtime, std::vector<Shard*>
 
 std::unique_ptr<Log> make_log(runtime::Runtime& runtime, wal::Wal& wal, meta::Meta& meta, store::ObjectStore& store,
                               model::ClusterId cluster, Options options) {
-  return std::make_unique<LogImpl>(
-      Doors{.runtime = runtime, .wal = wal, .meta = meta, .store = store, .cluster = cluster, .options = options},
-      *runtime.metrics);
+  return std::make_unique<LogImpl>(Doors{.runtime = runtime,
+                                         .wal = wal,
+                                         .meta = meta,
+                                         .store = store,
+                                         .cluster = cluster,
+                                         .options = options,
+                                         .catchup_pace = std::make_shared<cache::Pace>(options.catchup.bytes_per_second)},
+                                   *runtime.metrics);
 }
 
 }  // namespace weir::log

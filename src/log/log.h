@@ -191,10 +191,26 @@ struct Location {
   std::uint32_t size_bytes = 0;
 };
 
+/// What reads of old data may take of the store; the rest of its connections is left to uploads, merges and recovery.
+struct CatchUp {
+  std::uint64_t bytes_per_second = 0;    ///< of blocks, all shards together; 0: no limit
+  std::uint32_t gets_inflight_max = 16;  ///< of blocks, per shard
+  std::uint32_t finds_inflight_max = 8;  ///< of leaves and footers of history, per shard
+};
+
+/// The disk cache below the block caches; see docs/cache.md.
+struct DiskCacheOptions {
+  std::string directory;
+  std::uint64_t size_bytes = 0;  ///< all shards together; 0: none
+  std::uint32_t slab_bytes = 0;  ///< 0: chosen from the size
+};
+
 struct Options {
   std::uint64_t tail_memory_bytes_max = 256U << 20U;  ///< group memory kept for tail reads before it is left to the WAL
   std::uint64_t block_cache_bytes = 64U << 20U;       ///< all shards together
-  std::uint64_t cold_index_bytes = 16U << 20U;        ///< leaves and footers of history, all shards together
+  CatchUp catchup;
+  DiskCacheOptions cache_disk;
+  std::uint64_t cold_index_bytes = 16U << 20U;  ///< leaves and footers of history, all shards together
   std::uint32_t producers_per_partition_max = 100000;
   std::int64_t producer_id_expiration_ms = 86400000;
   std::uint32_t unconfirmed_batches_per_partition_max = 100000;
@@ -243,11 +259,12 @@ class Shard {
     model::Offset end_offset;
     std::uint64_t payload_bytes = 0;
     base::WallMs max_timestamp = -1;
+    std::size_t block_count = 1;
   };
   // Manifests; see log/manifest.h. A shard without them says nothing.
   /// Empty: no such partition, or it is not open.
   [[nodiscard]] virtual std::optional<ManifestBasis> manifest_basis(const model::TopicPartition&) const { return std::nullopt; }
-  /// The manifest, and where the log starts; empty: there is none.
+  /// The manifest (null: there is none yet), and where the log starts; empty: no such partition, or it is not open.
   struct History {
     ManifestPtr manifest;
     model::Offset log_start;
@@ -260,6 +277,12 @@ class Shard {
   virtual runtime::Task<base::Result<std::shared_ptr<const object::Leaf>>> read_leaf(model::TopicPartition, object::LeafRef,
                                                                                      base::MonoTime) {
     co_return base::fail(base::ErrorKind::not_found, "no manifests here");
+  }
+  /// The partition's blocks in the object that holds the offset, of history too: its leaf and its footer are cached. not_found: no object
+  /// holds it.
+  virtual runtime::Task<base::Result<std::vector<object::BlockRef>>> blocks_at(model::TopicPartition, model::Offset,
+                                                                               base::MonoTime) {
+    co_return base::fail(base::ErrorKind::not_found, "no blocks here");
   }
   /// One partition's part of an object.
   struct Part {
@@ -277,15 +300,6 @@ class Shard {
   }
   /// `object` has taken the place of `inputs`: what is read from now on is read there. Readers in flight at worst look again.
   virtual void merged(const meta::ObjectRecord&, std::span<const object::PartitionEntry>, const std::set<model::ObjectId>&) {}
-  /// How many readable bytes of each object the partitions' extents hold.
-  [[nodiscard]] virtual std::map<model::ObjectId, std::uint64_t> object_bytes(
-      std::span<const model::TopicPartition> partitions) const {
-    std::map<model::ObjectId, std::uint64_t> bytes;
-    for (const model::TopicPartition& partition : partitions) {
-      for (const Extent& extent : extents(partition)) bytes[extent.object.id] += extent.payload_bytes;
-    }
-    return bytes;
-  }
   [[nodiscard]] virtual std::vector<model::TopicPartition> partitions() const = 0;
   [[nodiscard]] virtual std::vector<Extent> extents(const model::TopicPartition& partition) const = 0;
   /// What recent objects hold of a partition, by offset, in brief; empty unless it is open.

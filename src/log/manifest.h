@@ -43,7 +43,9 @@ struct ManifestBasis {
   ManifestPtr manifest;  ///< null: there is none yet
   model::Offset log_start;
   model::Offset splittable_to;  ///< covers_to must stay at or below: uploaded, and every transaction below it is decided
-  std::vector<object::AbortedSpan> aborted;  ///< decided ones that end at or above covers_to, by marker: for the new entries
+  std::vector<object::AbortedSpan>
+      aborted;  ///< decided ones that end at or above covers_to, by first offset: for the new entries
+  std::int64_t producer_id_expiration_ms = -1;  ///< a manifest forgets producers as old as the partition does; -1: none
 };
 
 }  // namespace weir::log

@@ -24,16 +24,6 @@ std::vector<Shard::Need> ShardLog::needs(std::span<const Part> parts) const {
   return out;
 }
 
-std::map<model::ObjectId, std::uint64_t> ShardLog::object_bytes(std::span<const model::TopicPartition> partitions) const {
-  std::map<model::ObjectId, std::uint64_t> bytes;
-  for (const model::TopicPartition& partition : partitions) {
-    const PartitionPtr p = find(partition);
-    if (!p) continue;
-    for (std::size_t i = 0; i < p->extents.size(); ++i) bytes[p->extents[i].object->id] += p->extents[i].payload_bytes;
-  }
-  return bytes;
-}
-
 void ShardLog::merged(const meta::ObjectRecord& object, std::span<const object::PartitionEntry> entries,
                       const std::set<model::ObjectId>& inputs) {
   const auto shared = std::make_shared<const meta::ObjectRecord>(object);

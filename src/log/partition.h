@@ -15,6 +15,7 @@
 
 #include "log/core/extents.h"
 #include "log/core/producer_table.h"
+#include "log/core/readers.h"
 #include "log/core/ring.h"
 #include "log/core/tail.h"
 #include "log/core/transactions.h"
@@ -117,12 +118,11 @@ class Partition : public Link<DirtyTag>, public Link<BacklogTag> {
   bool pumping = false;
   List<WaitNode, WaitTag> waiters;
 
-  std::uint64_t backlog_bytes = 0;    ///< confirmed, not uploaded, with record_overhead_bytes each
-  base::MonoTime backlog_since{};     ///< a bound on the age of the oldest of them
-  bool touched = false;               ///< used within records_durable()
-  model::Offset sequential_next{-1};  ///< where the last object read ended: readahead grows while reads follow
-  std::uint32_t readahead_bytes = 0;
-  std::uint64_t merge_count = 0;  ///< merges that replaced extents: what was planned before may name objects that are gone
+  std::uint64_t backlog_bytes = 0;  ///< confirmed, not uploaded, with record_overhead_bytes each
+  base::MonoTime backlog_since{};   ///< a bound on the age of the oldest of them
+  bool touched = false;             ///< used within records_durable()
+  Readers readers;                  ///< of objects
+  std::uint64_t merge_count = 0;    ///< merges that replaced extents: what was planned before may name objects that are gone
 
   /// End of what objects hold; with a log start inside the tail, where the tail's un-uploaded part begins.
   [[nodiscard]] model::Offset uploaded_to() const {

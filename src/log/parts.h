@@ -3,10 +3,12 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cache/core/pace.h"
 #include "log/core/extents.h"
 #include "log/log.h"
 #include "log/metrics_decl.h"
@@ -17,10 +19,8 @@ inline constexpr std::size_t queued_produces_per_partition_max =
     10000;                                                   ///< waiting for admission; connections bound their bytes
 inline constexpr std::size_t wal_reads_inflight_max = 32;    ///< per shard
 inline constexpr std::size_t object_reads_inflight_max = 8;  ///< objects fetched side by side for one read
-inline constexpr std::uint32_t readahead_first_bytes = 1U << 20U;
-inline constexpr std::uint32_t readahead_max_bytes = 8U << 20U;
-inline constexpr std::size_t read_attempts_max = 8;       ///< what was planned may move to an object meanwhile
-inline constexpr std::size_t time_search_steps_max = 64;  ///< blocks or batches opened for one question by time
+inline constexpr std::size_t read_attempts_max = 8;          ///< what was planned may move to an object meanwhile
+inline constexpr std::size_t time_search_steps_max = 64;     ///< blocks or batches opened for one question by time
 inline constexpr base::Duration locate_timeout = std::chrono::seconds(10);
 inline constexpr std::uint64_t record_overhead_bytes = 128;  ///< what a tail record costs beside its payload
 inline constexpr std::size_t combine_crc_bytes_min =
@@ -38,6 +38,7 @@ struct Doors {
   store::ObjectStore& store;
   model::ClusterId cluster;
   Options options;
+  std::shared_ptr<cache::Pace> catchup_pace;
 };
 
 /// Where batches were read from, fastest first.

@@ -139,14 +139,17 @@ runtime::Task<base::Result<OffsetAndTimestamp>> ShardLog::search_time(PartitionP
   model::Offset from = p->log_start;
   for (std::size_t attempt = 0; attempt < time_search_steps_max; ++attempt) {
     std::optional<Holder> holder;
-    if (from < p->covers_to()) {
+    const auto tail_begin = [&p] { return p->tail.empty() ? p->end : p->tail[0].base; };
+    if (from < std::min(p->covers_to(), tail_begin())) {
       const ManifestPtr manifest = p->manifest;
       auto cold = co_await next_cold_holder(p, from, timestamp, deadline);
       if (p->phase == Phase::removed) co_return base::fail(base::ErrorKind::not_found, "the topic was deleted");
       if (!cold && p->manifest != manifest) continue;
       if (!cold) co_return std::unexpected(std::move(cold).error());
       holder = *cold;
-      if (!holder) from = std::max(from, manifest->root.covers_to);
+      // What the tail still holds of history is looked at record by record, as in load_holder.
+      if (holder && holder->offset >= tail_begin()) holder.reset();
+      if (!holder) from = std::max(from, std::min(p->covers_to(), tail_begin()));
     }
     if (!holder) holder = next_holder(*p, from, timestamp);
     if (!holder) co_return OffsetAndTimestamp{};

@@ -87,7 +87,9 @@ struct ShardLog::ObjectPlan {
     std::vector<std::size_t> waited;  ///< of them, those that were not in memory
   };
   std::vector<Part> parts;
-  std::uint64_t total_bytes = 0;  ///< about what the read gets of them
+  std::uint64_t total_bytes = 0;   ///< about what the read gets of them
+  std::uint64_t window_bytes = 0;  ///< how far the reader's loads go beyond that
+  std::uint64_t ahead_bytes = 0;   ///< what of it the parts cover; nothing is wanted behind it
   model::Offset next;
 };
 
@@ -214,20 +216,19 @@ runtime::Task<void> ShardLog::load_place(TailPlan* plan, std::size_t index) {
   }
 }
 
-// Blocks of one extent from plan.next on. False: nothing more is wanted.
+// Blocks of one extent from plan.next on, then those that the reader will want next. False: no further extent is wanted.
 bool ShardLog::plan_extent(const Partition& p, const log::Extent& extent, model::Offset to, std::uint32_t max_bytes,
                            ObjectPlan& plan) const {
-  if (extent.base >= to || (plan.total_bytes > 0 && plan.total_bytes >= max_bytes)) return false;
   ObjectPlan::Part part;
-  std::uint64_t ahead = 0;
   const object::Identity identity{.cluster = doors_.cluster, .object = extent.object->id};
   for (std::size_t b = log::Extents::find_block(extent, std::max(plan.next, extent.base)); b < extent.blocks.size(); ++b) {
     const object::BlockRef& block = extent.blocks[b];
-    const bool wanted = block.base_offset < to && (plan.total_bytes == 0 || plan.total_bytes < max_bytes) && ahead == 0;
-    if (!wanted && ahead >= p.readahead_bytes) break;
+    const bool wanted =
+        block.base_offset < to && (plan.total_bytes == 0 || plan.total_bytes < max_bytes) && plan.ahead_bytes == 0;
+    if (!wanted && plan.ahead_bytes >= plan.window_bytes) break;
     part.blocks.push_back({.identity = identity, .object_key = extent.object->key, .partition = p.id, .ref = block});
     if (!wanted) {
-      ahead += block.payload_bytes;
+      plan.ahead_bytes += block.payload_bytes;
       continue;
     }
     ++part.wanted;
@@ -237,14 +238,14 @@ bool ShardLog::plan_extent(const Partition& p, const log::Extent& extent, model:
     plan.total_bytes += std::max<std::uint64_t>(1, static_cast<std::uint64_t>(block.payload_bytes * (rest / span)));
     plan.next = block.end_offset;
   }
-  if (part.wanted == 0) return false;
+  if (part.blocks.empty()) return false;
   plan.parts.push_back(std::move(part));
   return true;
 }
 
-ShardLog::ObjectPlan ShardLog::plan_objects(const Partition& p, model::Offset from, model::Offset to,
-                                            std::uint32_t max_bytes) const {
-  ObjectPlan plan{.next = from};
+ShardLog::ObjectPlan ShardLog::plan_objects(const Partition& p, model::Offset from, model::Offset to, std::uint32_t max_bytes,
+                                            std::uint64_t window_bytes) const {
+  ObjectPlan plan{.window_bytes = window_bytes, .next = from};
   for (std::size_t i = p.extents.find(from); i < p.extents.size() && plan.parts.size() < object_reads_inflight_max; ++i) {
     if (!plan_extent(p, p.extents[i], to, max_bytes, plan)) break;
   }
@@ -259,11 +260,7 @@ runtime::Task<void> ShardLog::load_part(ObjectPlan* plan, std::size_t index, bas
 runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p, model::Offset from, model::Offset to,
                                                                   std::uint32_t max_bytes, bool at_least_one,
                                                                   base::MonoTime deadline) {
-  if (p->sequential_next == from) {
-    p->readahead_bytes = std::clamp(p->readahead_bytes * 2, readahead_first_bytes, readahead_max_bytes);
-  } else {
-    p->readahead_bytes = 0;
-  }
+  const std::uint64_t window_bytes = p->readers.begin(from);
   const std::uint64_t merge_count = p->merge_count;
   const ManifestPtr manifest = p->manifest;
   const bool in_history = from < p->covers_to();
@@ -276,10 +273,11 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
     if (!cold && (p->manifest != manifest || from < p->log_start)) co_return moved();
     if (!cold) co_return std::unexpected(cold.error());
     plan.next = from;
+    plan.window_bytes = window_bytes;
     (void)plan_extent(*p, (*cold)->extent, to, max_bytes, plan);
     run.aborted = (*cold)->aborted;
   } else {
-    plan = plan_objects(*p, from, to, max_bytes);
+    plan = plan_objects(*p, from, to, max_bytes, window_bytes);
   }
   ENSURE(!plan.parts.empty(), "offset {} lies between log start {} and the tail, but no object holds it", from.value(),
          p->log_start.value());
@@ -311,7 +309,7 @@ runtime::Task<base::Result<ShardLog::Run>> ShardLog::read_objects(PartitionPtr p
   }
   run.end = cutter.end();
   if (run.aborted) std::erase_if(*run.aborted, [&](const auto& span) { return span.last < from || span.first >= run.end; });
-  p->sequential_next = run.end;
+  if (run.end > from) p->readers.end(from, run.end);
   co_return run;
 }
 

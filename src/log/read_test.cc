@@ -112,6 +112,63 @@ TEST(Read, TheSameBytesFromMemoryWalAndObject) {
   EXPECT_FALSE(cluster.run(broker.log->locate(partition(), model::Offset(50)))->has_value());
 }
 
+// Three groups at different places of one partition, over many objects: together they read what one reads.
+TEST(Read, GroupsBehindOneAnotherCostTheStoreWhatOneCosts) {
+  Cluster cluster;
+  constexpr std::int64_t count = 40;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    for (std::int64_t i = 0; i < count; ++i) {
+      ASSERT_EQ(broker.produce(batch({.value = std::string(700'000, static_cast<char>('a' + i % 26))})).error, Errc::none);
+      if (i % 4 == 3) broker.upload();
+    }
+  }
+  // A broker each time: nothing of an earlier round is in its cache.
+  const auto bytes_of = [&](std::vector<std::int64_t> starts) {
+    Broker reader(cluster, {.block_cache_bytes = 32U << 20U});
+    reader.start();
+    const std::uint64_t before = cluster.store.get_bytes;
+    for (std::int64_t step = 0; step < count + 6; ++step) {
+      for (const std::int64_t start : starts) {
+        if (step < start || step - start >= count) continue;
+        const ReadOutcome got = reader.read(step - start, 700'000);
+        EXPECT_EQ(got.error, Errc::none) << got.message;
+        EXPECT_EQ(got.end.value(), step - start + 1);
+      }
+    }
+    cluster.manual.drain();
+    return cluster.store.get_bytes - before;
+  };
+  const std::uint64_t one = bytes_of({0});
+  EXPECT_GE(one, std::uint64_t{count} * 700'000);
+  EXPECT_LE(one, std::uint64_t{count} * 720'000) << "nothing twice";
+  EXPECT_LE(bytes_of({0, 2, 6}) * 10, one * 13);
+  EXPECT_LE(bytes_of({0, 0, 0}) * 10, one * 13);
+}
+
+// The next object is on its way before a reader comes to it.
+TEST(Read, ReadAheadGoesOnIntoTheNextObject) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic();
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_EQ(broker.produce(batch({.value = std::string(700'000, 'x')})).error, Errc::none);
+    broker.upload();
+  }
+  broker.wal->press_memory(SIZE_MAX);
+  cluster.manual.drain();
+  const auto& from_store = cluster.manual.metrics.counter(read_bytes_total, "from=\"store\"");
+  for (std::int64_t at = 0; at < 12; ++at) {
+    const std::uint64_t before = from_store.value();
+    ASSERT_EQ(broker.read(at, 700'000).error, Errc::none);
+    cluster.manual.drain();
+    EXPECT_EQ(from_store.value() > before, at < 2) << "offset " << at;
+  }
+}
+
 TEST(Read, BytesAndTimeAreCountedWhereTheyCameFrom) {
   Cluster cluster;
   Broker broker(cluster);

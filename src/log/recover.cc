@@ -161,6 +161,7 @@ void ShardLog::restore_uploaded(Partition& p, const PartitionEvidence& evidence,
     p.extents.push(object, entry);
   }
   if (!p.producers) return;
+  p.producers->doubt_below(p.log_start);
   p.drop_statements();
   for (const auto& [id, producer] : p.producers->entries()) {
     if (producer.open_transaction_start.value() < 0) continue;

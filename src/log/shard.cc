@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <fmt/format.h>
+
 #include "log/wait.h"
 
 namespace weir::log {
@@ -48,8 +50,15 @@ void ShardLog::start() {
   if (scope_) return;
   appender_ = &doors_.wal.appender(id_);
   const auto shard_count = static_cast<std::uint32_t>(doors_.runtime.shards.size());
-  cache_ =
-      cache::make_block_cache(doors_.runtime, doors_.store, {.capacity_bytes = doors_.options.block_cache_bytes / shard_count});
+  cache_ = cache::make_block_cache(
+      doors_.runtime, doors_.store,
+      {.capacity_bytes = doors_.options.block_cache_bytes / shard_count,
+       .loads_inflight_max = doors_.options.catchup.gets_inflight_max,
+       .pace = doors_.catchup_pace.get(),
+       .disk = {.directory = fmt::format("{}/shard-{}", doors_.options.cache_disk.directory, id_.value()),
+                .size_bytes = doors_.options.cache_disk.size_bytes / shard_count,
+                .slab_bytes = doors_.options.cache_disk.slab_bytes,
+                .cluster = doors_.cluster}});
   cold_ = std::make_unique<ColdIndex>(doors_, doors_.options.cold_index_bytes / shard_count);
   scope_ = std::make_unique<runtime::Scope>();
   wal_reads_ = std::make_unique<runtime::Semaphore>(wal_reads_inflight_max);
@@ -245,7 +254,11 @@ void ShardLog::trim_memory(std::uint64_t target_bytes) {
   cells_.tail_memory.add(-static_cast<std::int64_t>(before - memory_bytes_));
 }
 
-void ShardLog::memory_wanted(std::size_t bytes) { trim_memory(memory_bytes_ > bytes ? memory_bytes_ - bytes : 0); }
+bool ShardLog::memory_wanted(std::size_t bytes) {
+  const std::uint64_t before = memory_bytes_;
+  trim_memory(before > bytes ? before - bytes : 0);
+  return memory_bytes_ < before;
+}
 
 // --- lists ---
 

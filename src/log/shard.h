@@ -61,7 +61,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
   void collect_statements(std::vector<wal::Statement>& into) override;
   void records_durable(std::span<const wal::DurableRecord> records, std::span<const wal::Statement> statements) override;
   void records_failed(std::span<const wal::RecordToken> records, const base::Error& why) override;
-  void memory_wanted(std::size_t bytes) override;
+  bool memory_wanted(std::size_t bytes) override;
 
   // --- Shard ---
   [[nodiscard]] Backlog backlog() const override;
@@ -74,11 +74,11 @@ class ShardLog final : public Shard, public wal::ShardSink {
   void apply_manifest(ManifestPtr manifest) override;
   runtime::Task<base::Result<LeafPtr>> read_leaf(model::TopicPartition partition, object::LeafRef ref,
                                                  base::MonoTime deadline) override;
+  runtime::Task<base::Result<std::vector<object::BlockRef>>> blocks_at(model::TopicPartition partition, model::Offset offset,
+                                                                       base::MonoTime deadline) override;
   [[nodiscard]] std::vector<Need> needs(std::span<const Part> parts) const override;
   void merged(const meta::ObjectRecord& object, std::span<const object::PartitionEntry> entries,
               const std::set<model::ObjectId>& inputs) override;
-  [[nodiscard]] std::map<model::ObjectId, std::uint64_t> object_bytes(
-      std::span<const model::TopicPartition> partitions) const override;
   [[nodiscard]] std::vector<model::TopicPartition> partitions() const override;
   [[nodiscard]] std::vector<Extent> extents(const model::TopicPartition& partition) const override;
   [[nodiscard]] std::vector<Holding> holdings(const model::TopicPartition& partition) const override;
@@ -166,8 +166,8 @@ class ShardLog final : public Shard, public wal::ShardSink {
                                              bool at_least_one);
   runtime::Task<base::Result<Run>> read_objects(PartitionPtr p, model::Offset from, model::Offset to, std::uint32_t max_bytes,
                                                 bool at_least_one, base::MonoTime deadline);
-  [[nodiscard]] ObjectPlan plan_objects(const Partition& p, model::Offset from, model::Offset to,
-                                        std::uint32_t max_bytes) const;
+  [[nodiscard]] ObjectPlan plan_objects(const Partition& p, model::Offset from, model::Offset to, std::uint32_t max_bytes,
+                                        std::uint64_t window_bytes) const;
   [[nodiscard]] bool plan_extent(const Partition& p, const log::Extent& extent, model::Offset to, std::uint32_t max_bytes,
                                  ObjectPlan& plan) const;
   runtime::Task<void> load_part(ObjectPlan* plan, std::size_t index, base::MonoTime deadline);

@@ -233,7 +233,8 @@ std::vector<Shard::Extent> ShardLog::extents(const model::TopicPartition& partit
                    .base_offset = extent.base,
                    .end_offset = extent.end,
                    .payload_bytes = extent.payload_bytes,
-                   .max_timestamp = extent.max_timestamp});
+                   .max_timestamp = extent.max_timestamp,
+                   .block_count = extent.blocks.size()});
   }
   return out;
 }

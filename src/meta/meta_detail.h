@@ -24,6 +24,15 @@ struct Meta::Detail {
     ENSURE(session.revision > 0, "a mutation before begin_session()");
     return {.compares = {{.key = keys::session(session.id), .mod_revision = session.revision}}, .operations = {}};
   }
+  /// transactor.get() that is repeated until it answers: of what an unknown transaction may have done, not knowing is no answer.
+  runtime::Task<base::Result<std::optional<keyspace::KeyValue>>> get_for_certain(std::string key) {
+    for (;;) {
+      auto entry = co_await transactor.get(key);
+      const bool again = !entry && (entry.kind() == base::ErrorKind::retry || entry.kind() == base::ErrorKind::io ||
+                                    entry.kind() == base::ErrorKind::unknown_outcome);
+      if (!again || transactor.stopping()) co_return entry;
+    }
+  }
   /// fenced once sess/S is not as this broker put it; absent counts as sealed.
   runtime::Task<base::Result<void>> check_live(const SessionRecord& session) {
     const std::string key = keys::session(session.id);

@@ -37,7 +37,7 @@ runtime::Task<base::Result<ManifestRecord>> Meta::commit_manifest(ManifestRecord
   WEIR_CO_TRY_ASSIGN(Decision decision, co_await detail_->transactor.decide(std::move(txn), Patience::until_decided));
   next.revision = decision.revision;
   if (decision.succeeded) co_return next;
-  WEIR_CO_TRY_ASSIGN(auto entry, co_await detail_->transactor.get(key));
+  WEIR_CO_TRY_ASSIGN(auto entry, co_await detail_->get_for_certain(key));
   if (decision.was_ambiguous && entry && entry->value == value) {  // the page's id makes the value ours alone
     next.revision = entry->mod_revision;
     co_return next;

@@ -43,7 +43,7 @@ runtime::Task<base::Result<ObjectRecord>> Meta::commit_merge(ObjectRecord merged
   WEIR_CO_TRY_ASSIGN(const Decision decision, co_await detail_->transactor.decide(std::move(txn), Patience::until_decided));
   merged.revision = decision.revision;
   if (decision.succeeded) co_return merged;
-  WEIR_CO_TRY_ASSIGN(auto entry, co_await detail_->transactor.get(merged_key));
+  WEIR_CO_TRY_ASSIGN(auto entry, co_await detail_->get_for_certain(merged_key));
   if (entry) {  // an earlier copy was applied: only this merge has the number
     WEIR_CO_TRY_ASSIGN(merged, decode_object(*entry));
     co_return merged;

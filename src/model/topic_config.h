@@ -20,6 +20,8 @@ struct TopicConfig {
   std::optional<CompressionType> compression;  ///< empty: `producer`, keep what the client sent
   std::int64_t retention_ms = 604800000;       ///< -1: no limit
   std::int64_t retention_bytes = -1;           ///< per partition; -1: no limit
+  std::int64_t segment_bytes = 1073741824;     ///< of a virtual segment, what retention takes at least; above 0
+  std::int64_t segment_ms = 604800000;         ///< the same, by its records' timestamps; above 0
   bool cleanup_delete = true;
   bool cleanup_compact = false;
   std::int32_t min_insync_replicas = 1;

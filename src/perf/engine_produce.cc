@@ -1,6 +1,7 @@
 // perf/engine_produce.cc: a producer's schedule and what becomes of its records.
 #include <thread>
 
+#include "perf/acknowledged.h"
 #include "perf/engine_parts.h"
 
 namespace weir::perf {
@@ -8,11 +9,6 @@ namespace {
 
 constexpr std::int64_t spin_below_us = 200;  // a sleep is not more exact than this
 constexpr int flush_ms_max = 60000;
-
-struct Sent {
-  std::int64_t intended_us;
-  std::int64_t actual_us;
-};
 
 void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
   auto* side = static_cast<ProducerSide*>(opaque);
@@ -23,7 +19,7 @@ void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
     ++interval.failed;
     return;
   }
-  const std::int64_t now = side->shared->now_us();
+  const std::int64_t now = sent->acknowledged_us;
   ++interval.delivered;
   interval.delivered_bytes += message->len;
   interval.latencies.produce_intended.record(now - sent->intended_us);
@@ -35,6 +31,13 @@ void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
   result.delivered_bytes += message->len;
   result.latencies.produce_intended.record(now - sent->intended_us);
   result.latencies.produce_actual.record(now - sent->actual_us);
+}
+
+std::int64_t clock_of(ProducerSide* side) { return side->shared->now_us(); }
+
+void prepare(rd_kafka_conf_t* conf, void* opaque) {
+  rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+  stamp_acknowledgements<clock_of>(conf, static_cast<ProducerSide*>(opaque));
 }
 
 // False when the client is to stop.
@@ -92,7 +95,7 @@ base::Result<void> open_producer(ProducerSide& side) {
                               {"queue.buffering.max.kbytes", "262144"}},
                              options.common_configs,
                              options.producer_configs},
-                            on_delivery, &side);
+                            prepare, &side);
   if (!client) return std::unexpected(client.error());
   side.client = std::move(*client);
   side.numbers.assign(static_cast<std::size_t>(side.partition_count), 0);

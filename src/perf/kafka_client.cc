@@ -62,7 +62,7 @@ base::Result<void> wait_for_leaders(rd_kafka_t* client, const std::vector<std::s
 }  // namespace
 
 base::Result<KafkaHandle> make_client(rd_kafka_type_t type, const std::vector<Settings>& settings,
-                                      void (*on_delivery)(rd_kafka_t*, const rd_kafka_message_t*, void*), void* opaque) {
+                                      void (*prepare)(rd_kafka_conf_t*, void*), void* opaque) {
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
   char text[512] = "";
   for (const Settings& some : settings) {
@@ -72,7 +72,7 @@ base::Result<KafkaHandle> make_client(rd_kafka_type_t type, const std::vector<Se
       return base::fail(base::ErrorKind::invalid, text);
     }
   }
-  if (on_delivery != nullptr) rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+  if (prepare != nullptr) prepare(conf, opaque);
   rd_kafka_conf_set_opaque(conf, opaque);
   rd_kafka_t* handle = rd_kafka_new(type, conf, text, sizeof text);
   if (handle == nullptr) {

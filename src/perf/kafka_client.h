@@ -27,10 +27,9 @@ struct ListDelete {
 using PartitionList = std::unique_ptr<rd_kafka_topic_partition_list_t, ListDelete>;
 
 using Settings = std::map<std::string, std::string>;
-/// `on_delivery` and `opaque` may be null.
+/// `prepare`, which may be null, sets what settings can not: callbacks, interceptors.
 [[nodiscard]] base::Result<KafkaHandle> make_client(rd_kafka_type_t type, const std::vector<Settings>& settings,
-                                                    void (*on_delivery)(rd_kafka_t*, const rd_kafka_message_t*, void*),
-                                                    void* opaque);
+                                                    void (*prepare)(rd_kafka_conf_t*, void*), void* opaque);
 
 [[nodiscard]] base::Result<void> create_topics(rd_kafka_t* client, const std::vector<std::string>& names, int partitions,
                                                const Settings& configs);

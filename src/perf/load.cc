@@ -13,6 +13,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "bytes/endian.h"
+#include "perf/acknowledged.h"
 
 namespace weir::perf {
 namespace {
@@ -47,11 +48,6 @@ struct Shared {
   }
 };
 
-struct Sent {
-  std::int64_t intended_us;
-  std::int64_t actual_us;
-};
-
 struct ProducerSide {
   Shared* shared = nullptr;
   LoadResult* result = nullptr;
@@ -67,10 +63,12 @@ void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
   ++side->result->records_delivered;
   ++side->shared->delivered[static_cast<std::size_t>(message->partition)];
   if (sent->intended_us < side->shared->measure_from_us || sent->intended_us >= side->shared->measure_to_us) return;
-  const std::int64_t now = now_us(side->shared->start);
+  const std::int64_t now = sent->acknowledged_us;
   side->result->produce_intended.record(now - sent->intended_us);
   side->result->produce_actual.record(now - sent->actual_us);
 }
+
+std::int64_t clock_of(ProducerSide* side) { return now_us(side->shared->start); }
 
 rd_kafka_conf_t* make_conf(const std::string& bootstrap, const std::map<std::string, std::string>& defaults,
                            const std::map<std::string, std::string>& given, std::string& error) {
@@ -208,6 +206,7 @@ LoadResult run_load(const LoadOptions& options) {
       make_conf(options.bootstrap, {{"linger.ms", "0"}, {"acks", "all"}, {"queue.buffering.max.kbytes", "262144"}},
                 options.producer_settings, result.error);
   rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+  stamp_acknowledgements<clock_of>(conf, &side);
   rd_kafka_conf_set_opaque(conf, &side);
   char text[512] = "";
   rd_kafka_t* producer = result.error.empty() ? rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text) : nullptr;

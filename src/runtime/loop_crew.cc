@@ -24,7 +24,8 @@ double cpu_seconds(clockid_t clock) {
 
 }  // namespace
 
-LoopCrew::LoopCrew(std::vector<RealReactor*> reactors, Folding folding) : reactors_(std::move(reactors)), folding_(folding) {
+LoopCrew::LoopCrew(std::vector<RealReactor*> reactors, Folding folding, LatencyHistogram* away)
+    : reactors_(std::move(reactors)), folding_(folding), away_(away) {
   if (reactors_.size() < 2) folding_ = Folding::never;
   if (folding_ == Folding::never) return;
   all_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
@@ -63,27 +64,28 @@ void LoopCrew::drive_own(std::size_t index) {
   RealReactor& reactor = *reactors_[index];
   reactor.begin();
   if (index == 0) look_anew();
+  AwayClock away(away_);
   int turns_without_poll = 0;
   while (!reactor.stopping()) {
     const bool more = reactor.turn();
     if (reactor.stopping()) break;
     if (folding_ != Folding::never) {
       // Others drove the reactor, or it was driven with others: what the turn said is out of date.
-      if (index == 0 && consider_fold()) continue;
+      if (index == 0 && consider_fold(away)) continue;
       if (index != 0 && wanted_.load()) {
         hand_over();
+        away = AwayClock(away_);  // the time in which another thread drove the reactor is that one's
         continue;
       }
     }
-    if (!more) {
-      if (reactor.prepare_sleep()) {
-        reactor.poll(-1);
-      } else {
-        reactor.awake();
-      }
+    if (!more && reactor.prepare_sleep()) {
+      reactor.poll(reactor.has_steps() ? 0 : -1, away);
       turns_without_poll = 0;
-    } else if (++turns_without_poll >= turns_without_poll_max) {
-      reactor.poll(0);
+      continue;
+    }
+    if (!more) reactor.awake();  // something was posted meanwhile
+    if (++turns_without_poll >= turns_without_poll_max) {
+      reactor.poll(0, away);
       turns_without_poll = 0;
     }
   }
@@ -99,11 +101,11 @@ void LoopCrew::hand_over() {
   unfolded_.wait(lock, [this] { return !wanted_.load(); });
 }
 
-bool LoopCrew::consider_fold() {
+bool LoopCrew::consider_fold(AwayClock& away) {
   if (over_.load(std::memory_order_relaxed)) return false;
   if (wanted_.load(std::memory_order_relaxed)) {
     if (parked_.load() != reactors_.size() - 1) return false;
-    drive_all();
+    drive_all(away);
     return true;
   }
   const base::MonoTime now = reactors_[0]->now();
@@ -122,12 +124,13 @@ bool LoopCrew::consider_fold() {
   return false;
 }
 
-void LoopCrew::drive_all() {
+void LoopCrew::drive_all(AwayClock& away) {
   { const std::lock_guard handed_over(mutex_); }  // all that the others did with their reactors is seen from here on
   folds_.fetch_add(1, std::memory_order_relaxed);
   look_anew();
   std::array<epoll_event, 64> ready{};
   int turns_without_poll = 0;
+  base::MonoTime now = reactors_[0]->now();  // of the last look
   while (true) {
     bool more = false;
     bool stopping = false;
@@ -136,29 +139,34 @@ void LoopCrew::drive_all() {
       stopping = stopping || reactor->stopping();
     }
     if (stopping) over_.store(true);
-    if (stopping || too_busy()) break;
+    if (stopping || too_busy(now)) break;
     for (RealReactor* reactor : reactors_) more = more || reactor->posted();
     int timeout_ms = 0;
     if (!more) {
       timeout_ms = -1;
       for (RealReactor* reactor : reactors_) {
-        if (!reactor->prepare_sleep()) timeout_ms = 0;
+        if (!reactor->prepare_sleep() || reactor->has_steps()) timeout_ms = 0;
       }
     } else if (++turns_without_poll < turns_without_poll_max) {
       continue;
     }
     turns_without_poll = 0;
+    away.looks(reactors_[0]->now());
     const int count = ::epoll_wait(all_fd_, ready.data(), static_cast<int>(ready.size()), timeout_ms);
     ENSURE(count >= 0 || errno == EINTR, "epoll_wait: {}", std::strerror(errno));
-    for (RealReactor* reactor : reactors_) reactor->awake();
-    for (int i = 0; i < count; ++i) reactors_[ready[static_cast<std::size_t>(i)].data.u64]->poll(0);
+    now = reactors_[0]->now();
+    away.looked(now);
+    for (RealReactor* reactor : reactors_) {
+      reactor->awake();
+      reactor->looked(now);
+    }
+    for (int i = 0; i < count; ++i) reactors_[ready[static_cast<std::size_t>(i)].data.u64]->poll_ready();
   }
   unfold();
 }
 
-bool LoopCrew::too_busy() {
+bool LoopCrew::too_busy(base::MonoTime now) {
   if (folding_ == Folding::restless) return ++restless_turns_ % restless_period == 0;
-  const base::MonoTime now = reactors_[0]->now();
   if (now < looked_at_ + unfold_look) return false;
   const double cpu = cpu_seconds(clocks_[0]);
   const double used = (cpu - cpu_looked_) / std::chrono::duration<double>(now - looked_at_).count();

@@ -32,7 +32,8 @@ class LoopCrew {
   static constexpr base::Duration unfold_look = std::chrono::milliseconds(20);
   static constexpr base::Duration refold_after = std::chrono::seconds(1);
 
-  LoopCrew(std::vector<RealReactor*> reactors, Folding folding);
+  /// `away` (null: nobody asks) outlives the crew: how long each thread works between two looks at its sockets.
+  LoopCrew(std::vector<RealReactor*> reactors, Folding folding, LatencyHistogram* away = nullptr);
   ~LoopCrew();
   LoopCrew(const LoopCrew&) = delete;
   LoopCrew& operator=(const LoopCrew&) = delete;
@@ -43,19 +44,20 @@ class LoopCrew {
 
  private:
   void drive_own(std::size_t index);
-  void drive_all();
+  void drive_all(AwayClock& away);
   /// Blocks until the reactor is this thread's again.
   void hand_over();
   /// True when this thread drove all reactors meanwhile.
-  bool consider_fold();
+  bool consider_fold(AwayClock& away);
   /// Gives every thread its reactor back.
   void unfold();
-  [[nodiscard]] bool too_busy();
+  [[nodiscard]] bool too_busy(base::MonoTime now);
   [[nodiscard]] double cpu_seconds_of_loops() const;
   void look_anew();
 
   std::vector<RealReactor*> reactors_;
   Folding folding_;
+  LatencyHistogram* away_;
   int all_fd_ = -1;  ///< an epoll set of the reactors' own
   std::vector<std::thread> threads_;
   std::vector<clockid_t> clocks_;  ///< of the threads' CPU time

@@ -12,12 +12,12 @@ namespace {
 using namespace std::chrono_literals;
 
 struct Crew {
-  explicit Crew(std::size_t count, Folding folding) {
+  explicit Crew(std::size_t count, Folding folding, LatencyHistogram* away = nullptr) {
     for (std::size_t i = 0; i < count; ++i)
       owned.push_back(std::make_unique<RealReactor>(ShardId(static_cast<std::uint32_t>(i))));
     std::vector<RealReactor*> reactors;
     for (auto& reactor : owned) reactors.push_back(reactor.get());
-    crew = std::make_unique<LoopCrew>(std::move(reactors), folding);
+    crew = std::make_unique<LoopCrew>(std::move(reactors), folding, away);
     crew->run();
   }
   ~Crew() { crew->stop(); }
@@ -96,6 +96,38 @@ TEST(LoopCrew, UnfoldsUnderLoad) {
     done.get_future().wait();
   }
   EXPECT_TRUE(other_thread.load());
+}
+
+// Work counts, sleep does not, whoever drives.
+TEST(LoopCrew, TellsHowLongALoopIsAwayFromItsSockets) {
+  for (const Folding folding : {Folding::never, Folding::automatic, Folding::restless}) {
+    LatencyHistogram away;
+    Crew crew(2, folding, &away);
+    for (int i = 0; i < 3; ++i) {
+      std::this_thread::sleep_for(120ms);  // automatic: folded from the second on
+      std::promise<void> done;
+      crew.owned[0]->post([&] {
+        const base::MonoTime until = crew.owned[0]->now() + 40ms;
+        while (crew.owned[0]->now() < until) {}
+        crew.owned[0]->post([&done] { done.set_value(); });
+      });
+      done.get_future().wait();
+    }
+    std::this_thread::sleep_for(10ms);  // the look after the last work
+    EXPECT_GE(away.sum_seconds(), 0.120) << static_cast<int>(folding);
+    std::this_thread::sleep_for(1s);
+    std::promise<void> woken;
+    crew.owned[0]->post([&woken] { woken.set_value(); });
+    woken.get_future().wait();
+    std::uint64_t of_work = 0;
+    std::uint64_t of_sleep = 0;
+    for (std::size_t i = 0; i < LatencyHistogram::bucket_count; ++i) {
+      if (LatencyHistogram::upper_bound_seconds(i) >= 0.040) of_work += away.bucket(i);
+      if (LatencyHistogram::upper_bound_seconds(i) >= 1.000) of_sleep += away.bucket(i);
+    }
+    EXPECT_GE(of_work, 3U) << static_cast<int>(folding);
+    EXPECT_EQ(of_sleep, 0U) << static_cast<int>(folding);
+  }
 }
 
 TEST(LoopCrew, EndsInWhateverState) {

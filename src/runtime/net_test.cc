@@ -1,7 +1,11 @@
+#include <algorithm>
+#include <array>
 #include <deque>
 
 #include <gmock/gmock.h>
 
+#include "runtime/real_reactor.h"
+#include "runtime/stream_rank.h"
 #include "runtime/testing/certificates.h"
 #include "runtime/testing/net_conformance.h"
 #include "runtime/testing/real_world.h"
@@ -223,6 +227,168 @@ TEST(RealNetwork, ATakenPortAndAnUnknownNameAreErrors) {
 TEST(Address, ShowsIpv6InBrackets) {
   EXPECT_EQ(to_string(Address{.host = "::1", .port = 9092}), "[::1]:9092");
   EXPECT_EQ(to_string(Address{.host = "broker", .port = 1}), "broker:1");
+}
+
+// The buffers of a loopback connection take all of it; what is counted is how often others had their turn meanwhile.
+constexpr std::size_t long_answer_bytes = 1U << 20U;
+
+Task<void> count_turns(std::size_t* turns, const bool* over) {
+  while (!*over) {
+    ++*turns;
+    co_await give_way();
+  }
+}
+
+Task<std::size_t> turns_during_a_long_answer(Network& network) {
+  auto listener = co_await network.listen({.host = "127.0.0.1", .port = 0}, std::nullopt);
+  EXPECT_OK(listener);
+  auto client = co_await network.connect({.host = "127.0.0.1", .port = (*listener)->local().port}, std::nullopt, soon());
+  EXPECT_OK(client);
+  auto server = co_await (*listener)->accept(Reactor::current());
+  EXPECT_OK(server);
+  std::size_t turns = 0;
+  bool over = false;
+  Scope scope;
+  scope.spawn("turns", count_turns(&turns, &over));
+  const std::vector<std::byte> answer(long_answer_bytes);
+  const std::size_t before = turns;
+  EXPECT_OK(co_await (*server)->write({bytes::Bytes(answer)}, soon()));
+  const std::size_t during = turns - before;
+  over = true;
+  co_await scope.join();
+  co_return during;
+}
+
+TEST(TcpStream, ALongAnswerGivesWay) {
+  World world;
+  const std::size_t turns = world.run([&] { return turns_during_a_long_answer(*world.doors().network); });
+  EXPECT_GE(turns, 3U) << "a megabyte went to the kernel in one turn";
+}
+
+// Long work of many tasks: a socket is looked at before each step, whoever's it is.
+constexpr std::size_t workers = 8;
+constexpr std::size_t steps_each = 20;
+
+struct Steps {
+  std::unique_ptr<Stream> client;
+  std::unique_ptr<Stream> server;
+  std::size_t done = 0;
+  std::size_t done_at_write = 0;
+  std::size_t done_at_read = 0;
+};
+
+Task<void> work_in_steps(Steps* steps, bool writes) {
+  for (std::size_t i = 0; i < steps_each; ++i) {
+    const base::MonoTime until = Reactor::current().now() + std::chrono::microseconds(200);
+    while (Reactor::current().now() < until) {}
+    ++steps->done;
+    if (writes && i == steps_each / 2) {
+      EXPECT_OK(co_await steps->client->write({bytes::as_bytes("x")}, soon()));
+      steps->done_at_write = steps->done;
+    }
+    co_await give_way();
+  }
+}
+
+Task<void> read_between_steps(Steps* steps) {
+  std::array<std::byte, 8> room{};
+  EXPECT_OK(co_await steps->server->read_some(room, soon()));
+  steps->done_at_read = steps->done;
+}
+
+Task<void> read_during_long_work(Network& network, Steps* steps) {
+  auto listener = co_await network.listen({.host = "127.0.0.1", .port = 0}, std::nullopt);
+  CO_ASSERT_OK(listener);
+  auto client = co_await network.connect({.host = "127.0.0.1", .port = (*listener)->local().port}, std::nullopt, soon());
+  CO_ASSERT_OK(client);
+  auto server = co_await (*listener)->accept(Reactor::current());
+  CO_ASSERT_OK(server);
+  steps->client = std::move(*client);
+  steps->server = std::move(*server);
+  Scope scope;
+  scope.spawn("reader", read_between_steps(steps));
+  co_await sleep_for(std::chrono::milliseconds(10));
+  for (std::size_t i = 0; i < workers; ++i) scope.spawn("worker", work_in_steps(steps, i == 0));
+  co_await scope.join();
+  steps->client.reset();
+  steps->server.reset();
+}
+
+TEST(GiveWay, ASocketIsLookedAtBeforeEachStep) {
+  World world;
+  Steps steps;
+  world.run([&] { return read_during_long_work(*world.doors().network, &steps); });
+  EXPECT_EQ(steps.done, workers * steps_each);
+  EXPECT_LE(steps.done_at_read - steps.done_at_write, 2U) << "of " << workers << " tasks each had a step first";
+}
+
+// Streams of the background have their turn behind the others, and all have it.
+constexpr std::size_t crowd_size = 100;
+
+struct Crowd {
+  std::vector<std::unique_ptr<Stream>> clients;
+  std::vector<std::unique_ptr<Stream>> servers;  ///< all but the last are in the background
+  std::vector<std::size_t> order;                ///< in which they were served
+};
+
+Task<void> accept_crowd(Listener& listener, Crowd& crowd) {
+  while (crowd.servers.size() <= crowd_size) {
+    auto stream = co_await listener.accept(Reactor::current());
+    if (!stream) co_return;
+    crowd.servers.push_back(std::move(*stream));
+  }
+}
+
+Task<void> serve_once(Crowd& crowd, std::size_t index) {
+  std::array<std::byte, 8> room{};
+  EXPECT_OK(co_await crowd.servers[index]->read_some(room, soon()));
+  crowd.order.push_back(index);
+}
+
+// All speak before the reactor looks at its sockets again, the one of the first rank last.
+Task<void> speak_at_once(Network& network, Crowd& crowd, bool ranks) {
+  auto listener = co_await network.listen({.host = "127.0.0.1", .port = 0}, std::nullopt);
+  CO_ASSERT_OK(listener);
+  Scope accepting;
+  accepting.spawn("accept", accept_crowd(**listener, crowd));
+  for (std::size_t i = 0; i <= crowd_size; ++i) {
+    auto client = co_await network.connect({.host = "127.0.0.1", .port = (*listener)->local().port}, std::nullopt, soon());
+    CO_ASSERT_OK(client);
+    crowd.clients.push_back(std::move(*client));
+  }
+  co_await accepting.join();
+  Scope serving;
+  for (std::size_t i = 0; i <= crowd_size; ++i) {
+    if (ranks && i < crowd_size) ranked(*crowd.servers[i])->set_rank(Rank::background);
+    serving.spawn("serve", serve_once(crowd, i));
+  }
+  co_await sleep_for(std::chrono::milliseconds(10));  // all wait, and what readiness there was is used up
+  for (std::size_t round = 0; round < 2; ++round) {
+    for (auto& client : crowd.clients) EXPECT_OK(co_await client->write({bytes::as_bytes("x")}, soon()));
+    co_await serving.join();
+    if (round > 0 || !ranks) break;
+    // Of the first rank again, all of them: nothing is lost on the way.
+    EXPECT_EQ(crowd.order.size(), crowd_size + 1);
+    for (std::size_t i = 0; i < crowd_size; ++i) ranked(*crowd.servers[i])->set_rank(Rank::first);
+    for (std::size_t i = 0; i <= crowd_size; ++i) serving.spawn("serve", serve_once(crowd, i));
+  }
+  crowd.servers.clear();
+  crowd.clients.clear();
+}
+
+TEST(StreamRank, TheFirstRankIsServedBeforeACrowdThatCameEarlier) {
+  for (const bool ranks : {false, true}) {
+    World world;
+    Crowd crowd;
+    world.run([&] { return speak_at_once(*world.doors().network, crowd, ranks); });
+    ASSERT_EQ(crowd.order.size(), (crowd_size + 1) * (ranks ? 2 : 1));
+    const auto place = static_cast<std::size_t>(std::ranges::find(crowd.order, crowd_size) - crowd.order.begin());
+    if (ranks) {
+      EXPECT_LE(place, static_cast<std::size_t>(background_events_per_poll));
+    } else {
+      EXPECT_GE(place, crowd_size / 2) << "without ranks the order is that of arrival: the test shows nothing";
+    }
+  }
 }
 
 }  // namespace

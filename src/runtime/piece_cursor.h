@@ -27,15 +27,16 @@ class PieceCursor {
   [[nodiscard]] std::size_t left_bytes() const { return left_bytes_; }
   /// What is left of the current piece; only while left_bytes() > 0.
   [[nodiscard]] bytes::Bytes front() const { return pieces_[index_].subspan(inside_bytes_); }
-  unsigned fill(std::array<iovec, pieces_per_call_max>& into) const {
+  /// `bytes_max`: bytes_per_call_max at most.
+  unsigned fill(std::array<iovec, pieces_per_call_max>& into, std::size_t bytes_max = bytes_per_call_max) const {
     unsigned count = 0;
     std::size_t total = 0;
     std::size_t skip = inside_bytes_;
-    for (std::size_t i = index_; i < pieces_.size() && count < into.size() && total < bytes_per_call_max; ++i) {
+    for (std::size_t i = index_; i < pieces_.size() && count < into.size() && total < bytes_max; ++i) {
       const bytes::Bytes part = pieces_[i].subspan(skip);
       skip = 0;
       if (part.empty()) continue;
-      const std::size_t size = std::min(part.size(), bytes_per_call_max - total);
+      const std::size_t size = std::min(part.size(), bytes_max - total);
       into[count++] = iovec{.iov_base = const_cast<std::byte*>(part.data()), .iov_len = size};
       total += size;
     }

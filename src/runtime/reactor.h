@@ -10,6 +10,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 #include "base/strong.h"
 #include "base/units.h"
@@ -38,6 +39,9 @@ class Reactor {
   virtual void post_resume(std::coroutine_handle<> handle) {
     post([handle] { handle.resume(); });
   }
+  /// Runs the callback later on this reactor, as one step of long work: in order with other steps, behind everything else that waits, and
+  /// (real) a few short ones or one long one between two looks at sockets and files. Only on this reactor.
+  virtual void post_step(Callback callback) { call_at(now(), std::move(callback)); }
   /// Runs the callback at or after `when`. Returns its id for cancel_timer().
   virtual TimerId call_at(base::MonoTime when, Callback callback) = 0;
   /// After this the callback does not run (if it had not begun). Unknown or finished ids are ignored.

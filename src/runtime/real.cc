@@ -12,6 +12,7 @@
 #include "runtime/file_real.h"
 #include "runtime/loop_crew.h"
 #include "runtime/metric_registry.h"
+#include "runtime/metrics_decl.h"
 #include "runtime/net_real.h"
 #include "runtime/real_blocking.h"
 #include "runtime/real_reactor.h"
@@ -88,7 +89,7 @@ class RealRuntimeImpl final : public RealRuntime {
     doors_.metrics = &metrics_;
     std::vector<RealReactor*> driven;
     for (auto& reactor : reactors_) driven.push_back(reactor.get());
-    crew_.emplace(std::move(driven), options.folding);
+    crew_.emplace(std::move(driven), options.folding, &metrics_.histogram(loop_away_seconds, {}));
     crew_->run();
     return {};
   }

@@ -34,21 +34,27 @@ int made(int fd, const char* what) {
 
 RealReactor::RealReactor(ShardId shard)
     : Reactor(shard),
-      epoll_fd_(made(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      first_{.fd = made(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")},
+      background_{.fd = made(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")},
       wake_fd_(made(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
       timer_fd_(made(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")) {
   const ssize_t got = getrandom(random_state_.data(), sizeof(random_state_), 0);
   ENSURE(got == sizeof(random_state_), "getrandom: {}", std::strerror(errno));
   epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.ptr = nullptr}};  // a wake needs no action: the turn is the action
-  ENSURE(::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event) == 0, "epoll_ctl: {}", std::strerror(errno));
+  ENSURE(::epoll_ctl(first_.fd, EPOLL_CTL_ADD, wake_fd_, &event) == 0, "epoll_ctl: {}", std::strerror(errno));
+  epoll_event background{
+      .events = EPOLLIN,
+      .data = {.ptr = static_cast<PollTarget*>(&background_target_)}};  // by level: what was left is told again
+  ENSURE(::epoll_ctl(first_.fd, EPOLL_CTL_ADD, background_.fd, &background) == 0, "epoll_ctl: {}", std::strerror(errno));
   ENSURE(watch(timer_fd_, EPOLLIN, timer_target_), "epoll_ctl: {}", std::strerror(errno));
 }
 
 // What was still queued goes first: it may hold sockets, which leave the epoll set.
 RealReactor::~RealReactor() {
   queue_.clear();
+  steps_.clear();
   remote_.clear();
-  for (const int fd : {epoll_fd_, wake_fd_, timer_fd_}) ::close(fd);
+  for (const int fd : {first_.fd, background_.fd, wake_fd_, timer_fd_}) ::close(fd);
 }
 
 // Not cached: the WAL's gate compares it with a deadline *after* a completion, and a value from the turn's beginning would lie.
@@ -95,16 +101,35 @@ void RealReactor::request_stop() {
   post([this] { stopping_ = true; });
 }
 
-bool RealReactor::watch(int fd, std::uint32_t events, PollTarget& target) {
+bool RealReactor::watch(int fd, std::uint32_t events, PollTarget& target, Rank rank) {
   epoll_event event{.events = events | EPOLLET, .data = {.ptr = &target}};
-  return ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0;
+  return ::epoll_ctl(rank == Rank::first ? first_.fd : background_.fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void RealReactor::unwatch(int fd, const PollTarget& target) {
-  const int failed = ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+void RealReactor::unwatch(int fd, const PollTarget& target, Rank rank) {
+  PollSet& set = rank == Rank::first ? first_ : background_;
+  const int failed = ::epoll_ctl(set.fd, EPOLL_CTL_DEL, fd, nullptr);
   ENSURE(failed == 0, "epoll_ctl: {}", std::strerror(errno));
-  for (int i = event_index_; i < event_count_; ++i) {
-    epoll_event& event = events_[static_cast<std::size_t>(i)];
+  set.forget(target);
+}
+
+int RealReactor::PollSet::wait(int events_max, int timeout_ms) {
+  count = ::epoll_wait(fd, events.data(), events_max, timeout_ms);
+  ENSURE(count >= 0 || errno == EINTR, "epoll_wait: {}", std::strerror(errno));
+  index = 0;
+  return count;
+}
+
+void RealReactor::PollSet::deliver() {
+  while (index < count) {
+    const epoll_event event = events[static_cast<std::size_t>(index++)];
+    if (event.data.ptr != nullptr) static_cast<PollTarget*>(event.data.ptr)->on_events(event.events);
+  }
+}
+
+void RealReactor::PollSet::forget(const PollTarget& target) {
+  for (int i = index; i < count; ++i) {
+    epoll_event& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr == &target) event.data.ptr = nullptr;
   }
 }
@@ -118,6 +143,7 @@ bool RealReactor::turn() {
   take_remote();
   run_queued();
   run_due_timers();
+  run_steps();
   const bool hook_resumed = hook_ != nullptr && hook_->on_turn();
   return hook_resumed || !queue_.empty();
 }
@@ -131,13 +157,33 @@ void RealReactor::run_queued() {
 }
 
 void RealReactor::run_due_timers() {
-  if (timers_.empty()) return;
+  if (timers_.empty() || timers_.earliest() > looked_at_ + timer_horizon) return;
   const base::MonoTime time = now();
   for (int i = 0; i < timers_per_turn_max; ++i) {
     std::optional<Callback> due = timers_.pop_due(time);
     if (!due) return;
     (*due)();
   }
+}
+
+void RealReactor::looked(base::MonoTime at) {
+  may_step_ = true;
+  stepping_ = !steps_.empty();
+  looked_at_ = at;
+}
+
+// The sockets are looked at before there are more.
+void RealReactor::run_steps() {
+  if (!may_step_ || steps_.empty()) return;
+  may_step_ = false;
+  const base::MonoTime begin = now();
+  const base::Duration others = std::exchange(stepping_, false) ? begin - looked_at_ : base::Duration{};
+  const base::MonoTime end = begin + std::max(step_time, others / step_time_share);
+  do {
+    Callback step = std::move(steps_.front());
+    steps_.pop_front();
+    step();
+  } while (!steps_.empty() && now() < end);
 }
 
 void RealReactor::take_remote() {
@@ -159,15 +205,29 @@ bool RealReactor::prepare_sleep() {
   return true;
 }
 
-void RealReactor::poll(int timeout_ms) {
+void RealReactor::poll(int timeout_ms, AwayClock& away) {
   const CurrentGuard guard(*this);
-  event_count_ = ::epoll_wait(epoll_fd_, events_.data(), events_per_poll_max, timeout_ms);
+  away.looks(now());
+  first_.wait(events_per_poll_max, timeout_ms);
+  const base::MonoTime at = now();
+  away.looked(at);
+  looked(at);
   sleeping_.store(false);  // before anything is delivered: what is posted meanwhile needs no wake
-  ENSURE(event_count_ >= 0 || errno == EINTR, "epoll_wait: {}", std::strerror(errno));
-  for (event_index_ = 0; event_index_ < event_count_;) {
-    const epoll_event event = events_[static_cast<std::size_t>(event_index_++)];
-    if (event.data.ptr != nullptr) static_cast<PollTarget*>(event.data.ptr)->on_events(event.events);
-  }
+  deliver();
+}
+
+void RealReactor::poll_ready() {
+  const CurrentGuard guard(*this);
+  first_.wait(events_per_poll_max, 0);
+  deliver();
+}
+
+void RealReactor::deliver() {
+  const int count = first_.count;
+  first_.deliver();
+  if (!std::exchange(background_ready_, false)) return;
+  background_.wait(std::min(background_events_per_poll + count / 2, events_per_poll_max), 0);
+  background_.deliver();
 }
 
 // A timerfd left armed for an earlier, cancelled timer is not moved: one idle wake costs less than a system call per deadline.

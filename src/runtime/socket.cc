@@ -21,14 +21,27 @@ Socket::~Socket() {
 
 void Socket::close() {
   if (closed()) return;
-  if (watched_) home_.unwatch(fd_, *this);
+  if (watched_) home_.unwatch(fd_, *this, rank_);
   ::close(std::exchange(fd_, -1));
   for (Side& side : sides_) wake(side, Outcome::closed);
 }
 
+bool Socket::watch() {
+  watched_ = home_.watch(fd_, EPOLLIN | EPOLLOUT | EPOLLRDHUP, *this, rank_);
+  return watched_;
+}
+
+// An edge that nobody was told of yet is told anew: a descriptor that is ready when it is added is reported.
+void Socket::set_rank(Rank rank) {
+  if (closed() || rank == rank_) return;
+  if (watched_) home_.unwatch(fd_, *this, rank_);
+  rank_ = rank;
+  if (watched_ && !watch()) close();
+}
+
 int Socket::release() {
   ENSURE(waiting_count_ == 0 && !closed(), "a socket with {} operations pending is given away", waiting_count_);
-  if (watched_) home_.unwatch(fd_, *this);
+  if (watched_) home_.unwatch(fd_, *this, rank_);
   return std::exchange(fd_, -1);
 }
 
@@ -79,8 +92,7 @@ void Socket::ReadyAwaiter::await_suspend(std::coroutine_handle<> waiter) {
   ++socket_.waiting_count_;
   link_before(socket_.sides_[static_cast<std::size_t>(direction_)].waiters);
   if (!socket_.watched_) {
-    socket_.watched_ = socket_.home_.watch(socket_.fd_, EPOLLIN | EPOLLOUT | EPOLLRDHUP, socket_);
-    if (!socket_.watched_) {  // the system has no watch left: this connection ends, as any other that cannot be served
+    if (!socket_.watch()) {  // the system has no watch left: this connection ends, as any other that cannot be served
       socket_.close();
       return;
     }

@@ -33,6 +33,8 @@ class Socket final : private PollTarget {
   [[nodiscard]] bool closed() const { return fd_ < 0; }
   /// Idempotent; pending waits end with closed.
   void close();
+  /// Of its readiness among the reactor's other sockets.
+  void set_rank(Rank rank);
   /// Gives the descriptor away; closed from then on. With no wait pending.
   [[nodiscard]] int release();
 
@@ -67,12 +69,14 @@ class Socket final : private PollTarget {
     bool ended = false;    ///< the peer's end or an error was reported: no further edge will come
   };
   void on_events(std::uint32_t events) override;
+  [[nodiscard]] bool watch();
   /// Ends all waits of one direction, through the reactor's queue.
   void wake(Side& side, Outcome outcome);
 
   RealReactor& home_;
   int fd_;
   bool watched_ = false;
+  Rank rank_ = Rank::first;
   std::array<Side, 2> sides_;
   int waiting_count_ = 0;
 };

@@ -27,6 +27,8 @@ struct IsTask<Task<T>> : std::true_type {
 /// Starts at once and destroys itself; used only to carry a call across.
 struct Carrier {
   struct promise_type {
+    static void* operator new(std::size_t size_bytes) { return FramePool::take(size_bytes); }
+    static void operator delete(void* frame, std::size_t size_bytes) noexcept { FramePool::give(frame, size_bytes); }
     Carrier get_return_object() noexcept { return {}; }
     std::suspend_never initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }

@@ -136,9 +136,16 @@ struct [[nodiscard]] YieldAwaiter {
 };
 /// Lets every event that is already queued run first.
 inline YieldAwaiter yield() { return {}; }
-/// The same, and due timers; sockets and files are looked at within turns_without_poll_max of these calls. For long work in steps of
-/// about 0.1 ms: what takes longer at once is a latency of every request of the shard.
-inline WaitAwaiter give_way() { return sleep_until(Reactor::current().now()); }
+struct [[nodiscard]] StepAwaiter {
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) const {
+    Reactor::current().post_step([handle] { handle.resume(); });
+  }
+  void await_resume() const noexcept {}
+};
+/// The same, and due timers, sockets and files; of all who wait here as many go on between two looks at them, in order, as 0.1 ms hold, one
+/// at least. For long work in steps of about that: what takes longer at once is a latency of every request of the shard.
+inline StepAwaiter give_way() { return {}; }
 
 /// A value that arrives once, for any number of waiters on the same shard. Held by shared_ptr when sender and waiter differ.
 template <class T>

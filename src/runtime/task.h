@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/ensure.h"
+#include "runtime/frame_pool.h"
 
 namespace weir::runtime {
 
@@ -34,6 +35,8 @@ struct FinalAwaiter {
 
 class PromiseBase {
  public:
+  static void* operator new(std::size_t size_bytes) { return FramePool::take(size_bytes); }
+  static void operator delete(void* frame, std::size_t size_bytes) noexcept { FramePool::give(frame, size_bytes); }
   std::suspend_always initial_suspend() noexcept { return {}; }
   FinalAwaiter final_suspend() noexcept { return {}; }
   [[noreturn]] void unhandled_exception() noexcept { std::terminate(); }

@@ -27,7 +27,7 @@ constexpr std::size_t out_bytes_kept_max = 16U << 10U;  // of the output buffer'
 
 BIO_METHOD* bio_method();
 
-class TlsStream final : public Stream {
+class TlsStream final : public Stream, public RankedStream {
  public:
   TlsStream(RealReactor& home, int fd, std::shared_ptr<const TlsContext> context)
       : context_(std::move(context)), peer_(peer_address(fd)), local_(local_address(fd)), socket_(home, fd) {
@@ -64,6 +64,8 @@ class TlsStream final : public Stream {
       if (socket_.closed()) co_return std::unexpected(cancelled_error(true));
       if (!encrypt(cursor)) co_return failure("TLS write");
       WEIR_CO_TRY(co_await flush(deadline));
+      if (cursor.left_bytes() > 0)
+        co_await give_way();  // tls_out_bytes_max are a tenth of a millisecond: others have their turn
     }
     co_return Result<void>{};
   }
@@ -84,6 +86,7 @@ class TlsStream final : public Stream {
     co_return result;
   }
 
+  void set_rank(Rank rank) override { socket_.set_rank(rank); }
   void close() override {
     if (socket_.closed()) return;
     if (handshaken_) {

@@ -7,6 +7,7 @@
 #include "base/ensure.h"
 #include "bytes/endian.h"
 #include "runtime/stream_move.h"
+#include "runtime/stream_rank.h"
 
 namespace weir::server {
 namespace {
@@ -44,6 +45,8 @@ Connection::Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, P
       listener_(std::move(accepted.listener)),
       id_(accepted.id),
       state_(std::move(accepted.state)),
+      peer_(stream_->peer()),
+      local_(stream_->local()),
       slab_(std::move(accepted.received.slab)),
       begin_(accepted.received.begin),
       end_(accepted.received.end),
@@ -57,7 +60,7 @@ Connection::Connection(runtime::Runtime& runtime, api::Dispatcher& dispatcher, P
 
 void Connection::close_with(std::string_view reason) {
   runtime_.log->warn("server", "connection closed",
-                     {{"peer", runtime::to_string(stream_->peer())}, {"listener", listener_}, {"reason", reason}});
+                     {{"peer", runtime::to_string(peer_)}, {"listener", listener_}, {"reason", reason}});
 }
 
 Task<bool> Connection::fill(std::size_t wanted_bytes) {
@@ -102,14 +105,14 @@ bool Connection::take_frame_length(std::uint32_t& length) {
 }
 
 Task<bytes::Buffer> Connection::read_frame() {
-  if (!co_await fill(length_prefix_bytes)) co_return bytes::Buffer();
+  if (end_ - begin_ < length_prefix_bytes && !co_await fill(length_prefix_bytes)) co_return bytes::Buffer();
   std::uint32_t length = 0;
   if (!take_frame_length(length)) co_return bytes::Buffer();
   if (length == 0) {
     close_with("a frame of length 0");
     co_return bytes::Buffer();
   }
-  if (!co_await fill(length)) co_return bytes::Buffer();
+  if (end_ - begin_ < length && !co_await fill(length)) co_return bytes::Buffer();
   bytes::Buffer frame(slab_, begin_, length);
   begin_ += length;
   last_frame_bytes_ = length;
@@ -121,6 +124,7 @@ Task<bytes::Buffer> Connection::read_frame() {
 }
 
 Task<void> Connection::serve(std::shared_ptr<Slot> slot, bytes::Buffer frame) {
+  if (in_background_) co_await runtime::give_way();
   api::Reply reply = co_await dispatcher_.handle(state_, slot->ctx, std::move(frame));
   --running_count_;
   slot->reply.complete(std::move(reply));
@@ -139,6 +143,7 @@ Task<base::MonoTime> Connection::wait_while_muted() {
     (void)co_await runtime::sleep_until(muted_until_, &closing_);
     now = runtime::Reactor::current().now();
   }
+  if (muted_until_ <= now) muted_until_ = base::MonoTime{};
   co_return now;
 }
 
@@ -148,6 +153,17 @@ void Connection::mark_received(model::RequestContext& ctx) {
   ctx.mark(model::Stage::taken, runtime::Reactor::current().now());
   // What lies behind the frame came with the same read: the last one, as nothing is read while a whole frame is here.
   first_byte_at_ = end_ > begin_ ? read_at_ : base::MonoTime{};
+}
+
+void Connection::rank_by(api::Traffic traffic) {
+  if (traffic == api::Traffic::any || carried_data_) return;
+  carried_data_ = traffic == api::Traffic::data;
+  const bool wanted = traffic == api::Traffic::membership;
+  if (wanted == in_background_) return;
+  auto* const stream = runtime::ranked(*stream_);
+  if (stream == nullptr) return;
+  in_background_ = wanted;
+  stream->set_rank(wanted ? runtime::Rank::background : runtime::Rank::first);
 }
 
 bool Connection::wants_to_move() const {
@@ -179,23 +195,21 @@ std::optional<Accepted> Connection::take_moving() {
 }
 
 void Connection::describe(model::RequestContext& ctx) const {
-  const runtime::Address peer = stream_->peer();
-  const runtime::Address local = stream_->local();
   ctx.principal = state_.principal;
   ctx.software_name = state_.software_name;
   ctx.software_version = state_.software_version;
   ctx.listener = listener_;
-  ctx.peer_host = peer.host;
-  ctx.peer_port = peer.port;
-  ctx.local_host = local.host;
-  ctx.local_port = local.port;
+  ctx.peer_host = peer_.host;
+  ctx.peer_port = peer_.port;
+  ctx.local_host = local_.host;
+  ctx.local_port = local_.port;
   ctx.connection_id = id_;
 }
 
 Task<void> Connection::read_loop(runtime::Stop& stop) {
   std::size_t requests_after_stop = 0;
   while (!cut_) {
-    (void)co_await wait_while_muted();
+    if (is_muted()) (void)co_await wait_while_muted();
     if (wants_to_move() && !closing_.requested()) {
       co_await wait_until_answered();
       moving_ = !closing_.requested();
@@ -213,11 +227,17 @@ Task<void> Connection::read_loop(runtime::Stop& stop) {
       close_with(begun.error());
       break;
     }
-    ctx.mark(model::Stage::parsed, runtime::Reactor::current().now());
+    rank_by(dispatcher_.traffic_of(ctx.api_key));
+    base::MonoTime now = runtime::Reactor::current().now();
+    ctx.mark(model::Stage::parsed, now);
     const bool overlaps = dispatcher_.may_overlap(ctx.api_key);
-    while (!cut_ && must_wait(frame.size(), overlaps)) (void)co_await changed_.wait();
+    while (!cut_ && must_wait(frame.size(), overlaps)) {
+      (void)co_await changed_.wait();
+      now = runtime::Reactor::current().now();
+    }
     // This frame may have been on its way when the answer before it muted the connection: it is kept, and served afterwards.
-    ctx.mark(model::Stage::begun, co_await wait_while_muted());
+    if (is_muted()) now = co_await wait_while_muted();
+    ctx.mark(model::Stage::begun, now);
     if (cut_) break;
     running_key_ = ctx.api_key;
     ++running_count_;
@@ -245,8 +265,8 @@ Task<bool> Connection::wait_for_request(runtime::Stop& stop) {
 
 Task<void> Connection::write_loop(runtime::Stop& stop) {
   bool failed = false;
-  while (co_await wait_for_request(stop)) {
-    (void)co_await slots_.front()->reply.wait();
+  while (!slots_.empty() || co_await wait_for_request(stop)) {
+    if (!slots_.front()->reply.has_value()) (void)co_await slots_.front()->reply.wait();
     // All replies that are ready in order go out in one gathered write.
     std::vector<api::Reply> ready;
     bool close_after = false;
@@ -264,10 +284,14 @@ Task<void> Connection::write_loop(runtime::Stop& stop) {
     }
     changed_.pulse();
     std::vector<bytes::Bytes> pieces;
+    std::size_t piece_count = 0;
+    for (const api::Reply& reply : ready) piece_count += reply.body.size();
+    pieces.reserve(piece_count);
     for (const api::Reply& reply : ready) {
       for (const bytes::Buffer& buffer : reply.body) pieces.push_back(buffer.view());
     }
     if (!pieces.empty()) {
+      if (in_background_) co_await runtime::give_way();  // a generation's end answers all members of a group at once
       auto sent = co_await stream_->write(std::move(pieces), now + limits_.write_max);
       if (!sent) close_after = true;
     }

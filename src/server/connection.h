@@ -95,7 +95,10 @@ class Connection {
   [[nodiscard]] bool must_wait(std::size_t frame_bytes, bool overlaps) const;
   /// The time when it ended.
   runtime::Task<base::MonoTime> wait_while_muted();
+  [[nodiscard]] bool is_muted() const { return muted_until_ != base::MonoTime{}; }
   void mark_received(model::RequestContext& ctx);
+  /// A connection that only a group's member speaks on steps back behind those that carry data.
+  void rank_by(api::Traffic traffic);
   [[nodiscard]] bool wants_to_move() const;
   runtime::Task<void> wait_until_answered();
 
@@ -107,6 +110,8 @@ class Connection {
   std::string listener_;
   std::uint64_t id_;
   api::ConnectionState state_;
+  const runtime::Address peer_;
+  const runtime::Address local_;
   runtime::Stop closing_;
   runtime::Scope scope_;
 
@@ -125,9 +130,11 @@ class Connection {
   bool reading_ended_ = false;
   bool cut_ = false;  ///< the stream is closed: no answer can be sent
   bool can_move_;
-  bool moving_ = false;  ///< ends here without being closed
-  base::MonoTime muted_until_;
-  runtime::Event changed_;  ///< a slot was added or answered, or reading ended
+  bool in_background_ = false;
+  bool carried_data_ = false;   ///< from then on it is of the first rank
+  bool moving_ = false;         ///< ends here without being closed
+  base::MonoTime muted_until_;  ///< MonoTime{}: no answer was throttled since the last wait
+  runtime::Event changed_;      ///< a slot was added or answered, or reading ended
 };
 
 }  // namespace weir::server

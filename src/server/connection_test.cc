@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "bytes/endian.h"
+#include "runtime/stream_rank.h"
 #include "server/metrics_decl.h"
 #include "sim/testing.h"
 
@@ -33,6 +34,7 @@ enum Command : std::int16_t {
   goodbye = 'c',      ///< answered, then closed
   big = 'b',          ///< answered with `argument` bytes
   hang = 'h',         ///< until the connection closes
+  member = 'm',       ///< what a group's member sends
   produce = 'p',      ///< overlaps; goes through a produce's stages, see produce_stages()
 };
 
@@ -49,6 +51,10 @@ class FakeDispatcher final : public api::Dispatcher {
     return {};
   }
   [[nodiscard]] bool may_overlap(std::int16_t api_key) const override { return api_key == overlapping || api_key == produce; }
+  [[nodiscard]] api::Traffic traffic_of(std::int16_t api_key) const override {
+    if (api_key == member) return api::Traffic::membership;
+    return api_key == produce ? api::Traffic::data : api::Traffic::any;
+  }
   Task<Reply> handle(api::ConnectionState& state, model::RequestContext& ctx, bytes::Buffer frame) override {
     const auto argument = bytes::load_be<std::uint32_t>(frame.view().data() + 1);
     const auto id = bytes::load_be<std::uint32_t>(frame.view().data() + 5);
@@ -143,11 +149,32 @@ Task<bool> ask_stop(runtime::Stop* stop) {
   co_return true;
 }
 
+/// A stream that notes which ranks it was given; the simulated network has none.
+class RankNoted final : public runtime::Stream, public runtime::RankedStream {
+ public:
+  RankNoted(StreamPtr inner, std::vector<runtime::Rank>& ranks) : inner_(std::move(inner)), ranks_(ranks) {}
+  Task<base::Result<std::size_t>> read_some(bytes::MutableBytes into, base::MonoTime deadline) override {
+    return inner_->read_some(into, deadline);
+  }
+  Task<base::Result<void>> write(std::vector<bytes::Bytes> from, base::MonoTime deadline) override {
+    return inner_->write(std::move(from), deadline);
+  }
+  void close() override { inner_->close(); }
+  [[nodiscard]] runtime::Address peer() const override { return inner_->peer(); }
+  [[nodiscard]] runtime::Address local() const override { return inner_->local(); }
+  void set_rank(runtime::Rank rank) override { ranks_.push_back(rank); }
+
+ private:
+  StreamPtr inner_;
+  std::vector<runtime::Rank>& ranks_;
+};
+
 class ConnectionTest : public ::testing::Test {
  protected:
   void open(Limits limits = {}) {
     StreamPtr accepted;
     ASSERT_TRUE(machine.run([&] { return connect_pair(&machine.doors(), &client, &accepted); }));
+    accepted = std::make_unique<RankNoted>(std::move(accepted), ranks);
     connection = std::make_unique<Connection>(
         machine.doors(), dispatcher, stages, Accepted{.stream = std::move(accepted), .listener = "PLAINTEXT", .id = 1}, limits);
     machine.begin([this] { return serve(this); });
@@ -212,9 +239,26 @@ class ConnectionTest : public ::testing::Test {
   ProduceStages stages{*machine.doors().metrics};
   runtime::Stop stop;
   StreamPtr client;
+  std::vector<runtime::Rank> ranks;
   std::unique_ptr<Connection> connection;
   bool ended = false;
 };
+
+TEST_F(ConnectionTest, AMembersConnectionStepsBackUntilItCarriesData) {
+  using runtime::Rank;
+  open();
+  auto speak = [this, id = 0U](Command command) mutable {
+    send({request(command, 0, ++id)});
+    EXPECT_EQ(answer(), id);
+    return ranks;
+  };
+  EXPECT_EQ(speak(echo), std::vector<Rank>{});
+  EXPECT_EQ(speak(member), std::vector<Rank>{Rank::background});
+  EXPECT_EQ(speak(member), std::vector<Rank>{Rank::background});
+  EXPECT_EQ(speak(echo), std::vector<Rank>{Rank::background});
+  EXPECT_EQ(speak(produce), (std::vector<Rank>{Rank::background, Rank::first}));
+  EXPECT_EQ(speak(member), (std::vector<Rank>{Rank::background, Rank::first})) << "clients that share a connection would swing";
+}
 
 TEST_F(ConnectionTest, OverlappingRequestsAreAnsweredInTheirOrder) {
   open();

@@ -8,6 +8,7 @@
 #include "bytes/crc32c.h"
 #include "runtime/reactor.h"
 #include "runtime/scope.h"
+#include "store/multipart.h"
 
 namespace weir::store {
 namespace {
@@ -65,6 +66,7 @@ class Checker {
     co_await step("conditional put", conditional_put());
     co_await step("race of conditional puts", race());
     co_await step("checksum", checksum());
+    co_await step("multipart", multipart());
     co_await step("list", list());
     co_await step("delete", remove());
     co_await step("clock", clock());
@@ -182,6 +184,75 @@ class Checker {
     co_return good("an object whose checksum does not fit is refused");
   }
 
+  Task<Result<UploadPart>> part(MultipartUpload upload, std::uint32_t number, Buffer body) {
+    const std::uint32_t crc = bytes::crc32c(body.view());
+    BufferList list;
+    list.push_back(std::move(body));
+    co_return co_await store_->multipart()->put_part(std::move(upload), number, std::move(list),
+                                                     {.crc32c = crc, .deadline = patience()});
+  }
+
+  /// Whether the server lists this upload as under way.
+  Task<Result<bool>> is_under_way(MultipartUpload upload) {
+    std::string after_key;
+    std::string after_id;
+    while (true) {
+      const auto page = co_await store_->multipart()->list(upload.key, after_key, after_id, {.deadline = patience()});
+      if (!page) co_return std::unexpected(page.error());
+      for (const MultipartUpload& one : page->uploads) {
+        if (one.id == upload.id) co_return true;
+      }
+      if (page->next_key.empty()) co_return false;
+      after_key = page->next_key;
+      after_id = page->next_id;
+    }
+  }
+
+  Task<Judgement> multipart() {
+    if (store_->multipart() == nullptr) co_return good("this store has no uploads in parts; weir needs none");
+    const auto upload = co_await store_->multipart()->begin(key("parts"), {.deadline = patience()});
+    if (!upload) co_return good(fmt::format("not to be had here ({}); weir needs none", upload.error().text));
+    const Judgement seen = co_await try_parts(*upload);
+    // What is complete cannot be aborted, and says so; anything else must not stay behind.
+    const auto aborted = co_await store_->multipart()->abort(*upload, {.deadline = patience()});
+    if (seen.ok && !aborted)
+      co_return bad(fmt::format("{}. Uploads left behind would be billed for ever", aborted.error().text));
+    co_return seen;
+  }
+
+  Task<Judgement> try_parts(MultipartUpload upload) {
+    const Buffer tail = made_body(1000, 17);
+    const auto first = co_await part(upload, 1, body_);
+    if (!first) co_return bad(first.error().text);
+    const auto second = co_await part(upload, 2, tail);
+    if (!second) co_return bad(second.error().text);
+    const auto listed = co_await is_under_way(upload);
+    if (!listed) co_return bad(fmt::format("{}. What is left behind could not be found", listed.error().text));
+    if (!*listed) co_return bad("an upload that was begun is not listed: what is left behind could not be found");
+    if (const auto early = co_await store_->head(key("parts"), {.deadline = patience()}); early)
+      co_return bad("the object is there before its upload is complete");
+    const auto done = co_await store_->multipart()->complete(upload, {*first, *second}, {.deadline = patience()});
+    // On a bad day the answer may be lost: then the object tells.
+    if (!done && done.kind() != ErrorKind::unknown_outcome) co_return bad(done.error().text);
+    const auto whole = co_await store_->get(key("parts"), 0, 0, {.deadline = patience()});
+    if (!whole)
+      co_return bad(fmt::format("an object of two parts cannot be read: {}", done ? whole.error().text : done.error().text));
+    const std::uint64_t size = body_.size();
+    if (whole->size() != size + tail.size() || !same(whole->view().subspan(0, size), body_.view()) ||
+        !same(whole->view().subspan(size), tail.view()))
+      co_return bad("an object of two parts does not hold them one behind the other");
+    // One that is given up leaves nothing.
+    const auto given_up = co_await store_->multipart()->begin(key("given-up"), {.deadline = patience()});
+    if (!given_up) co_return bad(given_up.error().text);
+    if (const auto put = co_await part(*given_up, 1, tail); !put) co_return bad(put.error().text);
+    const auto aborted = co_await store_->multipart()->abort(*given_up, {.deadline = patience()});
+    if (!aborted) co_return bad(fmt::format("{}. Uploads left behind would be billed for ever", aborted.error().text));
+    const auto still = co_await is_under_way(*given_up);
+    if (!still) co_return bad(still.error().text);
+    if (*still) co_return bad("an upload that was aborted is still listed: it would be billed for ever");
+    co_return good("two parts make one object, an upload that is given up is gone");
+  }
+
   Task<Judgement> list() {
     std::vector<std::string> keys;
     for (int i = 0; i < check_list_objects; ++i) {
@@ -245,7 +316,8 @@ class Checker {
 }  // namespace
 
 Task<std::vector<CheckStep>> check_store(ObjectStore* store, std::string prefix, std::function<void(const CheckStep&)> told) {
-  Checker checker(store, fmt::format("{}weir-check/{:016x}/", prefix, runtime::Reactor::current().random()), std::move(told));
+  Checker checker(store, fmt::format("{}{}{:016x}/", prefix, check_prefix, runtime::Reactor::current().random()),
+                  std::move(told));
   co_return co_await checker.run();
 }
 

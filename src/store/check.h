@@ -1,7 +1,7 @@
 // store/check.h: whether a store keeps the promises that weir rests on, found out by trying them.
 // Why:        servers that speak S3 differ where it hurts: some accept If-None-Match and ignore it, some list what is gone. Who
 //             trusts such a store with data learns it from a lost record; this tells before.
-// Contract:   check_store() works only under `prefix` + "weir-check/" + a random name and removes what it made. It goes on after a
+// Contract:   check_store() works only under `prefix` + check_prefix + a random name and removes what it made. It goes on after a
 //             failed step when the next ones still mean something. A store that cannot be written to at all ends it.
 // Failure:    each step's own: `ok` false and a text that says what was seen and what it would cost.
 // Limits:     check_body_bytes, check_race_rounds of check_race_writers, check_list_objects; about 150 calls.
@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/task.h"
@@ -17,6 +18,8 @@
 
 namespace weir::store {
 
+/// What a check that was cut off left behind stands below this, and may go.
+inline constexpr std::string_view check_prefix = "weir-check/";
 inline constexpr std::size_t check_body_bytes = std::size_t{5} << 20U;
 inline constexpr int check_race_rounds = 5;
 inline constexpr int check_race_writers = 6;

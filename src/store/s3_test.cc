@@ -25,6 +25,7 @@ struct Shape {
   const char* name;
   void (*client)(S3Options* options);
   Fault fault;
+  bool packed = false;
 };
 
 const std::vector<Shape>& shapes() {
@@ -46,6 +47,7 @@ const std::vector<Shape>& shapes() {
          options->limits.slot_timeout = std::chrono::hours(1);
        },
        {}},
+      {"packed_objects", [](S3Options*) {}, {}, true},
   };
   return all;
 }
@@ -60,7 +62,7 @@ Task<bool> run_conformance(S3World* world, const ConformanceCase* test_case) {
 
 TEST_P(S3Conformance, holds) {
   const auto& [shape, test_case] = GetParam();
-  S3World world;
+  S3World world({.packed = shape.packed});
   world.client_options = shape.client;
   // A HEAD's answer has no body to chunk.
   world.server().plan = [fault = shape.fault](const s3::RequestHead& head, std::uint64_t) {
@@ -290,6 +292,64 @@ TEST(S3Get, stalled_connect_is_given_up_and_made_anew) {
   world.server().close_connections();
   world.network().stall_count = 1;
   EXPECT_EQ(get(&world, "k"), "body");
+}
+
+// --- what benchmarks ask of the server ---------------------------------------------------------------------------------
+
+Task<std::string> get_part(S3World* world, std::uint64_t position, std::uint64_t size_bytes) {
+  const auto got = co_await world->store().get("k", position, size_bytes, {});
+  co_return got ? std::string(got->text()) : outcome(got);
+}
+
+TEST(FakeS3, PackedObjectsGiveEveryRangeAndTakeLittle) {
+  constexpr std::size_t megabyte = 1U << 20U;
+  std::string text;
+  for (std::size_t i = 0; text.size() < 3 * megabyte + 5; ++i) text += fmt::format("record {:08} of many that are alike\n", i);
+  S3World world({.packed = true});
+  EXPECT_EQ(put(&world, "k", text), "ok");
+  EXPECT_EQ(get(&world, "k"), text);
+  for (const std::size_t position : {std::size_t{0}, megabyte - 1, megabyte, 2 * megabyte + 7, text.size() - 1}) {
+    for (const std::size_t size : {std::size_t{1}, std::size_t{2}, megabyte, 2 * megabyte + 3}) {
+      EXPECT_EQ(world.run([&](S3World* w) { return get_part(w, position, size); }), text.substr(position, size)) << position;
+    }
+  }
+  EXPECT_LT(world.server().kept_bytes(), text.size() / 4);
+  EXPECT_EQ(put(&world, "k", "short"), "ok");
+  EXPECT_LT(world.server().kept_bytes(), 100U) << "what was written over is gone";
+}
+
+Task<std::string> list_and_remove(S3World* world) {
+  (void)(co_await world->store().list("", "", {}));
+  (void)(co_await world->store().remove({"k", "l"}, {}));
+  co_return outcome(co_await world->store().head("k", {}));
+}
+
+TEST(FakeS3, CountsWhatWasAskedForByKind) {
+  S3World world;
+  EXPECT_EQ(put(&world, "k", "body"), "ok");
+  EXPECT_EQ(put(&world, "l", "another"), "ok");
+  EXPECT_EQ(get(&world, "k"), "body");
+  EXPECT_TRUE(begins(get(&world, "missing"), "not_found"));
+  EXPECT_TRUE(begins(world.run([](S3World* w) { return list_and_remove(w); }), "not_found"));
+  const RequestCounts& counts = world.server().counts();
+  EXPECT_EQ(counts.puts, 2U);
+  EXPECT_EQ(counts.put_bytes, 11U);
+  EXPECT_EQ(counts.gets, 2U);
+  EXPECT_EQ(counts.get_bytes, 4U);
+  EXPECT_EQ(counts.lists, 1U);
+  EXPECT_EQ(counts.removals, 1U);
+  EXPECT_EQ(counts.heads, 1U);
+  EXPECT_EQ(counts.others, 0U);
+  EXPECT_EQ(world.server().kept_bytes(), 0U);
+}
+
+TEST(FakeS3, AnswersToGetsGoOutAtTheLimit) {
+  S3World world({.get_bytes_per_second = 100'000});
+  EXPECT_EQ(put(&world, "k", std::string(200'000, 'x')), "ok");
+  base::Duration took{};
+  EXPECT_EQ(world.run([&](S3World* w) { return get_with_deadline(w, seconds(20), &took); }), "ok");
+  EXPECT_GE(took, seconds(2));
+  EXPECT_LT(took, milliseconds(2100));
 }
 
 // --- connections -------------------------------------------------------------------------------------------------------

@@ -47,6 +47,8 @@ struct ListPage {
   std::string next_start_after;     ///< empty: this was the last page
 };
 
+class Multipart;
+
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -64,6 +66,8 @@ class ObjectStore {
   /// The store's own clock now (its last Date plus the monotonic time since), when it has one: retention trusts the earlier of
   /// it and the broker's clock. On the caller's shard.
   [[nodiscard]] virtual std::optional<base::WallMs> now_ms() const { return std::nullopt; }
+  /// Uploads in parts (multipart.h), of stores that have them; lives as long as the store.
+  [[nodiscard]] virtual Multipart* multipart() { return nullptr; }
   /// For people: "s3://bucket/prefix at host", "/path".
   [[nodiscard]] virtual std::string description() const = 0;
   /// Ends pools and background work; after this no call may be pending.

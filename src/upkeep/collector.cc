@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "runtime/submit.h"
+#include "store/multipart.h"
 #include "upkeep/upkeep_impl.h"
 
 namespace weir::upkeep {
@@ -39,6 +40,7 @@ Task<std::optional<std::set<model::ObjectId>>> UpkeepImpl::referenced_by_log() {
 }
 
 Task<base::Result<bool>> UpkeepImpl::proves_dead(const meta::ObjectRecord& object, const LiveData& live) {
+  if (const auto known = footers_.find(object.id); known != footers_.end()) co_return is_dead(*known->second, live);
   const object::Identity identity{.cluster = naming_.cluster, .object = object.id};
   WEIR_CO_TRY_ASSIGN(
       const bytes::Buffer data,
@@ -156,6 +158,7 @@ Task<UpkeepImpl::Done> UpkeepImpl::sweep() {
                  .own_last_commit = doors_.meta.last_commit(),
                  .own_last_merge = doors_.meta.last_merge()};
   WEIR_CO_TRY_ASSIGN(const std::vector<std::string> names, co_await list_names());
+  WEIR_CO_TRY_ASSIGN(std::vector<store::MultipartUpload> uploads, co_await list_uploads());
   WEIR_CO_TRY_ASSIGN(const meta::Snapshot snapshot, co_await doors_.meta.load());
   for (const meta::SessionRecord& session : snapshot.sessions) {
     if (session.state != meta::SessionState::sealed) view.unsealed.insert(session.id);
@@ -164,6 +167,9 @@ Task<UpkeepImpl::Done> UpkeepImpl::sweep() {
   for (const meta::GarbageRecord& record : snapshot.garbage) view.referenced.insert(record.id);
   for (const auto& [name, topic] : snapshot.topics) view.topics.insert(topic.id);
   co_await add_manifest_facts(names, view);
+  std::vector<std::string> upload_keys;
+  for (const store::MultipartUpload& upload : uploads) upload_keys.push_back(upload.key);
+  co_await add_manifest_facts(upload_keys, view);
   std::map<std::string, base::MonoTime> seen;
   std::vector<std::string> due;
   for (const std::string& name : names) {
@@ -183,7 +189,7 @@ Task<UpkeepImpl::Done> UpkeepImpl::sweep() {
     doors_.runtime.log->info("upkeep", "objects that no commit references are deleted", {{"objects", count}});
   }
   orphans_seen_ = std::move(seen);
-  co_return Done();
+  co_return co_await abort_stale(std::move(uploads), &view);
 }
 
 }  // namespace weir::upkeep

@@ -29,8 +29,8 @@ Task<base::Result<std::shared_ptr<const object::Leaf>>> UpkeepImpl::leaf_of(Part
 }
 
 // Numbers of edits that failed are left out for ever: what was put for them is told by them.
-std::uint64_t UpkeepImpl::next_sequence(const model::TopicPartition& partition, const log::ManifestBasis& basis) const {
-  const std::uint64_t committed = basis.manifest ? basis.manifest->root.sequence : 0;
+std::uint64_t UpkeepImpl::next_sequence(const model::TopicPartition& partition, const log::ManifestPtr& manifest) const {
+  const std::uint64_t committed = manifest ? manifest->root.sequence : 0;
   const auto tried = edits_tried_.find(partition);
   return std::max(committed, tried == edits_tried_.end() ? 0 : tried->second) + 1;
 }
@@ -116,7 +116,7 @@ Task<UpkeepImpl::Done> UpkeepImpl::trim_partition(PartitionPlace place) {
     if (!basis || !basis->manifest) co_return Done();
     WEIR_CO_TRY_ASSIGN(const bool due, co_await drops_something(place, &*basis));
     if (!due) co_return Done();
-    const std::uint64_t sequence = next_sequence(place.partition, *basis);
+    const std::uint64_t sequence = next_sequence(place.partition, basis->manifest);
     ManifestChange change{.place = place, .basis = std::move(*basis), .sequence = sequence};
     WEIR_CO_TRY_ASSIGN(const bool left, co_await commit_change(&change));
     if (!left) co_return Done();
@@ -139,33 +139,34 @@ Task<UpkeepImpl::Done> UpkeepImpl::trim_manifests() {
       if (kind == ErrorKind::fenced || kind == ErrorKind::cancelled || kind == ErrorKind::retry) co_return result;
     }
   }
+  std::erase_if(first_segments_, [&](const auto& item) { return !present.contains(item.first); });
   std::erase_if(first_ends_, [&](const auto& item) { return !present.contains(item.first); });
   std::erase_if(edits_tried_, [&](const auto& item) { return !present.contains(item.first); });
   co_return result;
 }
 
-// --- retention over history ---
+// --- retention ---
 
-Task<std::optional<UpkeepImpl::Raise>> UpkeepImpl::history_retention(const PartitionExtents* partition,
-                                                                     std::uint64_t tail_bytes, const model::TopicConfig* config,
-                                                                     base::WallMs now_ms) {
-  const object::ManifestRoot& root = partition->manifest->root;
-  std::vector<HistoryPiece> pieces = history_pieces(root, partition->log_start);
-  for (const RetainedExtent& extent : partition->extents) pieces.push_back({.extent = extent});
-  for (std::size_t reads = 0; reads < history_leaves_max; ++reads) {
-    const HistoryLook look = look_at_history(pieces, tail_bytes, *config, now_ms);
-    if (!look.leaf) {
-      if (!look.point) co_return std::nullopt;
-      co_return Raise{.partition = partition->place.partition, .to = *look.point};
-    }
-    const auto leaf = co_await leaf_of(partition->place, root.leaves[*look.leaf]);
-    if (!leaf) {
-      (void)failed("retention", std::unexpected(leaf.error()));
-      co_return std::nullopt;
-    }
-    expand(pieces, *look.leaf, **leaf, partition->log_start);
+Task<base::Result<void>> UpkeepImpl::expand_piece(const PartitionExtents* partition, std::vector<RetentionPiece>* pieces,
+                                                  std::size_t index) {
+  const RetentionPiece& piece = (*pieces)[index];
+  const PartitionPlace place = partition->place;
+  if (piece.grain == Grain::leaf) {
+    WEIR_CO_TRY_ASSIGN(const auto leaf, co_await leaf_of(place, partition->manifest->root.leaves[piece.leaf]));
+    expand(*pieces, index, *leaf, partition->log_start);
+    co_return Done();
   }
-  co_return std::nullopt;
+  log::Shard* at = log_.shards[place.shard];
+  const base::MonoTime deadline = request_deadline();
+  const model::Offset last = piece.extent.end_offset - 1;
+  WEIR_CO_TRY_ASSIGN(
+      const std::vector<object::BlockRef> blocks,
+      co_await runtime::submit_to(*doors_.runtime.shards[place.shard],
+                                  [at, of = place.partition, last, deadline] { return at->blocks_at(of, last, deadline); }));
+  if (!expand(*pieces, index, blocks, partition->log_start)) {
+    co_return fail(ErrorKind::retry, "an object took the place of another meanwhile");
+  }
+  co_return Done();
 }
 
 }  // namespace weir::upkeep

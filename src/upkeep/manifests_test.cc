@@ -89,6 +89,7 @@ class ManifestUpkeep : public ::testing::Test {
   model::TopicConfig config_ = [] {
     model::TopicConfig config;
     config.retention_ms = -1;
+    config.segment_bytes = 1;  // each object is a segment, or several
     return config;
   }();
   std::unique_ptr<log::testing::Broker> broker_;
@@ -132,6 +133,46 @@ TEST_F(ManifestUpkeep, RetentionBySizeCountsHistoryRecentObjectsAndTheTail) {
   pass(minutes(30));
   EXPECT_EQ(broker_->state().log_start, model::Offset(2));
   EXPECT_EQ(readable(), 4U);
+}
+
+// Objects of several blocks: a segment may end within one, also in history, where only a footer tells; it is read once.
+TEST_F(ManifestUpkeep, SegmentsEndWithinObjects) {
+  broker_->create_topic();
+  const base::WallMs begin = cluster_.manual.doors.shards[0]->wall_now_ms() - 7'200'000;
+  // Each a block of its own, ten minutes apart.
+  const auto produce_blocks = [&](int from, int to) {
+    for (int i = from; i < to; ++i) {
+      const base::WallMs at = begin + static_cast<base::WallMs>(i) * 600'000;
+      ASSERT_EQ(broker_->produce(batch({.timestamps = {at}, .value = std::string(700'000, 'v')})).error, Errc::none);
+    }
+    broker_->upload();
+  };
+  produce_blocks(0, 6);
+  ASSERT_EQ(split(), 1U);
+  produce_blocks(6, 12);
+  config_.retention_ms = 10'800'000;
+  config_.segment_bytes = 1 << 30;
+  config_.segment_ms = 1'200'000;  // three blocks
+  start();
+  pass(minutes(75));
+  EXPECT_EQ(broker_->state().log_start, model::Offset(0)) << "two blocks are old enough, the third is not";
+  pass(minutes(10));
+  EXPECT_EQ(broker_->state().log_start, model::Offset(3));
+  EXPECT_EQ(manifest()->root.base_offset(), model::Offset(0)) << "the object stays whole";
+  const std::size_t gets = cluster_.store.get_count;
+  pass(minutes(15));
+  EXPECT_EQ(cluster_.store.get_count, gets) << "nothing is read while no segment is old";
+  EXPECT_EQ(broker_->state().log_start, model::Offset(3));
+  EXPECT_EQ(readable(), 9U);
+  pass(minutes(20));
+  EXPECT_EQ(broker_->state().log_start, model::Offset(6));
+  EXPECT_TRUE(manifest()->root.leaves.empty());
+  pass(minutes(30));
+  EXPECT_EQ(broker_->state().log_start, model::Offset(9)) << "half of the recent object";
+  stop();
+  restart_broker();
+  EXPECT_EQ(broker_->state().log_start, model::Offset(9));
+  EXPECT_EQ(readable(), 3U);
 }
 
 TEST_F(ManifestUpkeep, DeleteRecordsDropsAllOfHistory) {

@@ -17,6 +17,9 @@ inline constexpr runtime::MetricDecl metric_garbage{"weir_upkeep_garbage_objects
                                                     "Unlinked objects that wait for their deletion"};
 inline constexpr runtime::MetricDecl metric_orphans{"weir_upkeep_orphans_deleted_total", MetricKind::counter,
                                                     "Objects that no commit references, deleted from the store"};
+inline constexpr runtime::MetricDecl metric_uploads_aborted{
+    "weir_upkeep_uploads_aborted_total", MetricKind::counter,
+    "Uploads in parts that others left behind under this cluster's names, aborted"};
 inline constexpr runtime::MetricDecl metric_failures{"weir_upkeep_failures_total", MetricKind::counter,
                                                      "Rounds of upkeep that failed; they are repeated"};
 inline constexpr runtime::MetricDecl metric_manifest_edits{"weir_manifest_edits_total", MetricKind::counter,
@@ -38,15 +41,35 @@ inline constexpr runtime::MetricDecl metric_merge_bytes_in{"weir_merge_read_byte
                                                            "Bytes of objects that merges read"};
 inline constexpr runtime::MetricDecl metric_merge_bytes_out{
     "weir_merge_written_bytes_total", MetricKind::counter,
-    "Bytes of merged objects; divided by weir_upload_bytes_total: how often data are rewritten"};
+    "Bytes of merged objects; with weir_split_written_bytes_total, divided by weir_upload_bytes_total: how often data are "
+    "rewritten"};
 inline constexpr runtime::MetricDecl metric_merge_gets{"weir_merge_gets_total", MetricKind::counter, "GETs that merges made"};
 inline constexpr runtime::MetricDecl metric_merge_puts{"weir_merge_puts_total", MetricKind::counter, "PUTs that merges made"};
 
-inline const runtime::DeclaredMetrics declared_metrics({&metric_retention_moves, &metric_unlinked, &metric_deleted,
-                                                        &metric_garbage, &metric_orphans, &metric_failures,
-                                                        &metric_manifest_edits, &metric_manifest_puts, &metric_manifest_dropped,
-                                                        &metric_recent_objects, &metric_merges, &metric_merge_inputs,
-                                                        &metric_merges_interrupted, &metric_merge_bytes_in,
-                                                        &metric_merge_bytes_out, &metric_merge_gets, &metric_merge_puts});
+inline constexpr runtime::MetricDecl metric_splits{"weir_split_jobs_total", MetricKind::counter,
+                                                   "Jobs that gave all their partitions objects of their own"};
+inline constexpr runtime::MetricDecl metric_split_partitions{"weir_split_partitions_total", MetricKind::counter,
+                                                             "Partitions whose manifest has grown, counted each time"};
+inline constexpr runtime::MetricDecl metric_split_objects{"weir_split_objects_total", MetricKind::counter,
+                                                          "Objects of one partition that were committed with its manifest"};
+inline constexpr runtime::MetricDecl metric_splits_interrupted{
+    "weir_split_interrupted_total", MetricKind::counter,
+    "Splits that ended before their last partition's commit; what is left is planned anew"};
+inline constexpr runtime::MetricDecl metric_split_bytes_in{"weir_split_read_bytes_total", MetricKind::counter,
+                                                           "Bytes of objects that splits read"};
+inline constexpr runtime::MetricDecl metric_split_bytes_out{"weir_split_written_bytes_total", MetricKind::counter,
+                                                            "Bytes of objects of one partition that splits put to the store"};
+inline constexpr runtime::MetricDecl metric_split_gets{"weir_split_gets_total", MetricKind::counter, "GETs that splits made"};
+inline constexpr runtime::MetricDecl metric_split_puts{"weir_split_puts_total", MetricKind::counter,
+                                                       "PUTs that splits made, beside those of manifests' pages"};
+
+inline const runtime::DeclaredMetrics declared_metrics(
+    {&metric_retention_moves, &metric_unlinked,           &metric_deleted,        &metric_garbage,
+     &metric_orphans,         &metric_uploads_aborted,    &metric_failures,       &metric_manifest_edits,
+     &metric_manifest_puts,   &metric_manifest_dropped,   &metric_recent_objects, &metric_merges,
+     &metric_merge_inputs,    &metric_merges_interrupted, &metric_merge_bytes_in, &metric_merge_bytes_out,
+     &metric_merge_gets,      &metric_merge_puts,         &metric_splits,         &metric_split_partitions,
+     &metric_split_objects,   &metric_splits_interrupted, &metric_split_bytes_in, &metric_split_bytes_out,
+     &metric_split_gets,      &metric_split_puts});
 
 }  // namespace weir::upkeep

@@ -1,6 +1,7 @@
 #include "upkeep/upkeep.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/submit.h"
 #include "upkeep/metrics_decl.h"
@@ -41,6 +42,7 @@ UpkeepImpl::UpkeepImpl(Doors doors, LogDoor log, Naming naming, ConfigOf config_
              .deleted = doors.runtime.metrics->counter(metric_deleted),
              .garbage = doors.runtime.metrics->gauge(metric_garbage),
              .orphans = doors.runtime.metrics->counter(metric_orphans),
+             .uploads_aborted = doors.runtime.metrics->counter(metric_uploads_aborted),
              .failures = doors.runtime.metrics->counter(metric_failures),
              .manifest_edits = doors.runtime.metrics->counter(metric_manifest_edits),
              .manifest_puts = doors.runtime.metrics->counter(metric_manifest_puts),
@@ -52,7 +54,15 @@ UpkeepImpl::UpkeepImpl(Doors doors, LogDoor log, Naming naming, ConfigOf config_
              .merge_bytes_in = doors.runtime.metrics->counter(metric_merge_bytes_in),
              .merge_bytes_out = doors.runtime.metrics->counter(metric_merge_bytes_out),
              .merge_gets = doors.runtime.metrics->counter(metric_merge_gets),
-             .merge_puts = doors.runtime.metrics->counter(metric_merge_puts)} {
+             .merge_puts = doors.runtime.metrics->counter(metric_merge_puts),
+             .splits = doors.runtime.metrics->counter(metric_splits),
+             .split_partitions = doors.runtime.metrics->counter(metric_split_partitions),
+             .split_objects = doors.runtime.metrics->counter(metric_split_objects),
+             .splits_interrupted = doors.runtime.metrics->counter(metric_splits_interrupted),
+             .split_bytes_in = doors.runtime.metrics->counter(metric_split_bytes_in),
+             .split_bytes_out = doors.runtime.metrics->counter(metric_split_bytes_out),
+             .split_gets = doors.runtime.metrics->counter(metric_split_gets),
+             .split_puts = doors.runtime.metrics->counter(metric_split_puts)} {
   ENSURE(options_.merge.limits.fan_in_max <= meta::merge_inputs_max, "merges of {} objects", options_.merge.limits.fan_in_max);
   ENSURE(log_.shards.size() == doors_.runtime.shards.size(), "{} shards of {}", log_.shards.size(),
          doors_.runtime.shards.size());
@@ -110,15 +120,18 @@ Task<void> UpkeepImpl::run() {
     if (!ended && now() >= merge_due_) {
       const base::Result<bool> more = co_await merge();
       if (!more) ended = failed("merge", std::unexpected(more.error()));
+      if (std::exchange(unlink_wanted_, false) && !ended) ended = failed("unlink", co_await unlink_dead());
       base::Duration pause = merge_pressed_ ? std::min(options_.merge.interval, merge_pressed_pause) : options_.merge.interval;
       if (more && *more) pause = {};
       merge_due_ = now() + pause;
     }
     if (!ended && now() >= sweep_due_) {
       merge_refused_.clear();
+      split_refused_.clear();
       ended = failed("sweep", co_await sweep());
       // What was seen for the first time is looked at again as soon as it may go.
-      sweep_due_ = now() + (orphans_seen_.empty() ? options_.sweep_interval : options_.garbage_wait);
+      const base::Duration uploads_due = uploads_seen_.empty() ? options_.sweep_interval : upload_waits * options_.garbage_wait;
+      sweep_due_ = now() + (orphans_seen_.empty() ? std::min(options_.sweep_interval, uploads_due) : options_.garbage_wait);
     }
   }
 }
@@ -138,16 +151,20 @@ Task<std::vector<PartitionExtents>> UpkeepImpl::extents_of(std::size_t shard, st
     std::vector<PartitionExtents> out;
     for (const model::TopicPartition& partition : part) {
       PartitionExtents copy{.place = {.partition = partition, .shard = shard}};
+      const std::vector<log::Shard::Extent> extents = at->extents(partition);
       if (auto history = at->history(partition)) {
         copy.manifest = std::move(history->manifest);
         copy.log_start = history->log_start;
+      } else if (!extents.empty()) {
+        copy.log_start = extents.front().base_offset;
       }
-      for (const log::Shard::Extent& extent : at->extents(partition)) {
+      for (const log::Shard::Extent& extent : extents) {
         copy.objects.push_back(extent.object.id);
-        copy.extents.push_back({.end_offset = extent.end_offset,
-                                .payload_bytes = extent.payload_bytes,
-                                .max_timestamp = extent.max_timestamp,
-                                .created_ms = extent.object.created_ms});
+        copy.extents.push_back({.extent = {.end_offset = extent.end_offset,
+                                           .payload_bytes = extent.payload_bytes,
+                                           .max_timestamp = extent.max_timestamp,
+                                           .created_ms = extent.object.created_ms},
+                                .grain = extent.block_count > 1 ? Grain::object : Grain::block});
       }
       if (!copy.extents.empty() || copy.manifest) out.push_back(std::move(copy));
     }
@@ -156,18 +173,32 @@ Task<std::vector<PartitionExtents>> UpkeepImpl::extents_of(std::size_t shard, st
 }
 
 Task<std::optional<UpkeepImpl::Raise>> UpkeepImpl::retention_of(PartitionExtents partition, base::WallMs now_ms) {
-  const std::optional<model::TopicConfig> config = config_of_(partition.place.partition.topic);
+  const model::TopicPartition& of = partition.place.partition;
+  const std::optional<model::TopicConfig> config = config_of_(of.topic);
   if (!config) co_return std::nullopt;
   std::uint64_t tail_bytes = 0;
   if (config->cleanup_delete && config->retention_bytes >= 0) {
-    const base::Result<log::PartitionState> state = co_await log_.state(partition.place.partition);
+    const base::Result<log::PartitionState> state = co_await log_.state(of);
     if (!state) co_return std::nullopt;  // moved or deleted meanwhile
     tail_bytes = state->tail_bytes;
   }
-  if (partition.manifest) co_return co_await history_retention(&partition, tail_bytes, &*config, now_ms);
-  const std::optional<model::Offset> to = retention_point(partition.extents, tail_bytes, *config, now_ms);
-  if (!to) co_return std::nullopt;
-  co_return Raise{.partition = partition.place.partition, .to = *to};
+  std::vector<RetentionPiece> pieces;
+  if (partition.manifest) pieces = history_pieces(partition.manifest->root, partition.log_start);
+  pieces.insert(pieces.end(), partition.extents.begin(), partition.extents.end());
+  std::optional<FirstSegment> known;
+  if (const auto found = first_segments_.find(of); found != first_segments_.end()) known = found->second;
+  RetentionLook look = look_at_retention(pieces, partition.log_start, tail_bytes, *config, now_ms, known);
+  for (std::size_t count = 0; look.expand && count < retention_expansions_max; ++count) {
+    const base::Result<void> expanded = co_await expand_piece(&partition, &pieces, *look.expand);
+    if (!expanded) {
+      (void)failed("retention", expanded);
+      break;
+    }
+    look = look_at_retention(pieces, partition.log_start, tail_bytes, *config, now_ms);
+  }
+  if (look.first) first_segments_[of] = *look.first;
+  if (!look.point) co_return std::nullopt;
+  co_return Raise{.partition = of, .to = *look.point};
 }
 
 Task<void> UpkeepImpl::raise_worker(UpkeepImpl* self, std::vector<Raise>* raises, std::size_t* next) {

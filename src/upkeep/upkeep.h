@@ -1,4 +1,4 @@
-// upkeep/upkeep.h: retention, garbage and the sweep of orphans: one loop on shard 0, one job at a time.
+// upkeep/upkeep.h: retention, garbage, the sweep of orphans, merges and splits: one loop on shard 0, one job at a time.
 // Why:        space is freed by whole objects; an object is deleted last, long after the last reader could have begun (P4).
 // Place:      L6, one per broker (later: the controller's). Called by app; kick() by api through app.
 // Contract:   protocols.md, 7. Retention raises log starts through the log (durable first). An object whose footer proves it
@@ -30,6 +30,8 @@ namespace weir::upkeep {
 inline constexpr std::size_t footers_per_round_max = 1000;
 /// Names that wait for garbage_wait before they are swept; the rest waits for the next sweep.
 inline constexpr std::size_t orphans_seen_max = 10000;
+/// An upload in parts is left alone for so many garbage waits (half an hour by default): it may be a slow restore of a lost object.
+inline constexpr int upload_waits = 6;
 /// Log starts raised at the same time: they share the keyspace's commits.
 inline constexpr std::size_t raises_inflight_max = 16;
 /// Changes of one partition's manifest in one round, each of which drops up to object::edit_drops_max objects.
@@ -45,9 +47,10 @@ inline constexpr std::size_t partitions_per_turn_max = 64;
 inline constexpr std::size_t merge_refused_max = 1000;
 /// One GET of a merge fetches at most this much (and one block); a larger input is read in several.
 inline constexpr std::uint64_t merge_get_bytes_max = 512U << 20U;
-/// How long a merge steps aside for uploads that wait, at most: this often, this long.
-inline constexpr std::size_t foreground_waits_max = 60;
-inline constexpr base::Duration foreground_wait = std::chrono::seconds(1);
+/// How long a merge steps aside for uploads that wait, at most: this often, this long. As short as an upload, so that a short queue
+/// costs merging no more than it lasts.
+inline constexpr std::size_t foreground_waits_max = 600;
+inline constexpr base::Duration foreground_wait = std::chrono::milliseconds(100);
 
 struct MergeOptions {
   MergeLimits limits;

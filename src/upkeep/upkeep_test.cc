@@ -90,6 +90,7 @@ class UpkeepTest : public ::testing::Test {
   UpkeepTest() : broker_(world_), store_(*world_.manual.doors.shards[0]) {
     EXPECT_TRUE(broker_.begin(1));
     config_.retention_ms = -1;
+    config_.segment_bytes = 1;  // each extent is a segment
   }
   void start(meta::testing::Broker& broker, Options options = {}) {
     LogDoor door{.shards = {&shard_}};
@@ -260,6 +261,36 @@ TEST_F(UpkeepTest, SizeRetentionCountsTheTail) {
   EXPECT_EQ(broker_.load().log_start.at(p0), model::Offset(10));
 }
 
+// Ten objects of 100 bytes, a minute apart, in segments of 300 bytes; then settings change while it runs.
+TEST_F(UpkeepTest, SegmentsGoWholeAndSettingsActAtTheNextRound) {
+  make_topic("t", 1);
+  config_.segment_bytes = 300;
+  for (int i = 0; i < 10; ++i) {
+    put_object(broker_, {p0});
+    pass(minutes(1));
+  }
+  config_.retention_bytes = 750;
+  start(broker_);
+  pass(minutes(6));
+  EXPECT_TRUE(broker_.load().log_start.empty()) << "without the first segment 700 bytes would stay";
+  config_.retention_bytes = 700;
+  pass(minutes(5));
+  EXPECT_EQ(broker_.load().log_start.at(p0), model::Offset(30));
+  config_.segment_bytes = 100;
+  config_.retention_bytes = 650;
+  pass(minutes(5));
+  EXPECT_EQ(broker_.load().log_start.at(p0), model::Offset(30));
+  config_.retention_bytes = 550;
+  pass(minutes(5));
+  EXPECT_EQ(broker_.load().log_start.at(p0), model::Offset(40)) << "segments are smaller now";
+  config_.retention_bytes = -1;
+  config_.segment_bytes = 1 << 30;
+  config_.segment_ms = 150'000;
+  config_.retention_ms = 28 * 60'000;
+  pass(minutes(5));
+  EXPECT_EQ(broker_.load().log_start.at(p0), model::Offset(70)) << "three minutes are a segment, and its newest is old";
+}
+
 TEST_F(UpkeepTest, AClockThatJumpsAheadDeletesNothing) {
   make_topic("t", 1);
   config_.retention_ms = 60'000;
@@ -380,6 +411,57 @@ TEST_F(UpkeepTest, OrphansOfSealedSessionsAreSweptAndNothingElse) {
   ASSERT_TRUE(world_.run(store_.memory.put(orphan.key, {late}, {.crc32c = bytes::crc32c(late.view())})).has_value());
   pass(std::chrono::hours(2));
   EXPECT_FALSE(stored(orphan));
+}
+
+// Parts that nobody completes are billed and stand in no list: the sweep ends those under our names, and touches nobody else's.
+TEST_F(UpkeepTest, UploadsThatWereLeftBehindAreAborted) {
+  make_topic("t", 1);
+  const meta::ObjectRecord committed = put_object(broker_, {p0});
+  const meta::ObjectRecord orphan = put_object(broker_, {p0}, false);
+  meta::testing::Broker successor(world_);
+  ASSERT_TRUE(successor.begin(2));
+  const meta::ObjectRecord on_its_way = put_object(successor, {p0}, false);
+  naming_.incarnation = 2;
+  const meta::ObjectRecord other_incarnation = put_object(successor, {p0}, false);
+  naming_.incarnation = 1;
+  naming_.cluster = id<model::ClusterId>(9);
+  const meta::ObjectRecord foreign = put_object(successor, {p0}, false);
+  naming_.cluster = id<model::ClusterId>(1);
+  store_.uploads.page_size = 2;
+  store_.uploads.under_way = {
+      {.key = committed.key, .id = "1"},   {.key = orphan.key, .id = "2"},    {.key = "weir-check/00/parts", .id = "3"},
+      {.key = on_its_way.key, .id = "4"},  {.key = foreign.key, .id = "5"},   {.key = other_incarnation.key, .id = "6"},
+      {.key = "somebody/else", .id = "7"}, {.key = committed.key, .id = "8"},
+  };
+  start(successor);
+  pass(minutes(34));
+  EXPECT_EQ(store_.uploads.under_way.size(), 8U) << "seen only for 29 minutes: it may be a restore";
+  pass(minutes(7));
+  std::vector<std::string> left;
+  for (const store::MultipartUpload& upload : store_.uploads.under_way) left.push_back(upload.id);
+  EXPECT_THAT(left, ElementsAre("4", "5", "6", "7"));
+  EXPECT_EQ(count(metric_uploads_aborted), 4U);
+  // One that was begun later goes within the hour and the wait.
+  store_.uploads.under_way.push_back({.key = committed.key, .id = "9"});
+  pass(minutes(60 + 31));
+  EXPECT_EQ(store_.uploads.under_way.size(), 4U);
+}
+
+TEST_F(UpkeepTest, AStoreThatDoesNotListUploadsIsSweptAllTheSame) {
+  make_topic("t", 1);
+  const meta::ObjectRecord orphan = put_object(broker_, {p0}, false);
+  meta::testing::Broker successor(world_);
+  ASSERT_TRUE(successor.begin(2));
+  store_.uploads.under_way = {{.key = orphan.key, .id = "1"}};
+  store_.uploads.refuse = base::ErrorKind::invalid;
+  start(successor);
+  pass(std::chrono::hours(3));
+  EXPECT_FALSE(stored(orphan));
+  EXPECT_EQ(count(metric_failures), 0U);
+  const auto told = std::ranges::count_if(world_.manual.log.lines, [](const std::string& line) {
+    return line.find("ListBucketMultipartUploads") != std::string::npos;
+  });
+  EXPECT_EQ(told, 1) << "once, not with every sweep";
 }
 
 TEST_F(UpkeepTest, ASealedSessionStops) {

@@ -13,21 +13,23 @@ namespace weir::wal {
 namespace {
 /// What a new group may cost beside its payloads: header, rounding, and a line for its first record.
 constexpr std::uint64_t group_overhead_bytes = group_header_bytes + 2 * block_bytes;
+/// Payloads of a run that are checked without giving way.
+constexpr std::uint64_t read_run_step_bytes = 64U << 10U;
 
 std::uint64_t record_cost(std::size_t payload_bytes) {
   return round_up(payload_bytes, payload_alignment_bytes) + record_entry_bytes;
 }
 }  // namespace
 
-ShardAppender::ShardAppender(runtime::Runtime& runtime, runtime::ShardId shard, AppenderLimits limits, Space& space,
-                             WalMetrics& metrics)
+ShardAppender::ShardAppender(runtime::Runtime& runtime, runtime::ShardId shard, AppenderLimits limits, SlabBudget& budget,
+                             Space& space, WalMetrics& metrics)
     : runtime_(runtime),
       reactor_(runtime.shard(shard)),
       shard_(shard),
       limits_(limits),
       space_(space),
       metrics_(metrics),
-      pool_(limits.slab_bytes, limits.memory_bytes_max) {}
+      pool_(limits.slab_bytes, budget) {}
 
 ShardAppender::~ShardAppender() {
   ENSURE(waiters_.empty(), "an appender was destroyed with {} appends waiting", waiters_.size());
@@ -38,6 +40,8 @@ void ShardAppender::begin(Lane* lane, ShardSink* sink) {
   lane_ = lane;
   sink_ = sink;
 }
+
+void ShardAppender::know(std::vector<ShardAppender*> all) { all_ = std::move(all); }
 
 // --- admission ---
 
@@ -53,9 +57,35 @@ bool ShardAppender::admits(std::size_t payload_bytes) const {
   const std::uint64_t cost = record_cost(payload_bytes) + group_overhead_bytes;
   if (queue_bytes_ > 0 && queue_bytes_ + cost > limits_.queue_bytes_max) return false;
   if (!space_.has(cost)) return false;
-  if (fits_open(payload_bytes)) return true;
-  if (!open_ && slab_ && slab_fill_bytes_ + cost <= slab_.size()) return true;
-  return pool_.available(group_header_bytes + record_cost(payload_bytes));
+  return !lacks_memory(payload_bytes);
+}
+
+bool ShardAppender::lacks_memory(std::size_t payload_bytes) const {
+  if (fits_open(payload_bytes)) return false;
+  const std::uint64_t cost = record_cost(payload_bytes) + group_overhead_bytes;
+  if (!open_ && slab_ && slab_fill_bytes_ + cost <= slab_.size()) return false;
+  return !pool_.available(group_header_bytes + record_cost(payload_bytes));
+}
+
+// A slab is free once the last batch in it is let go: what is asked for may sit in slabs that hold other batches too. So the
+// sink is asked again while it has something to give. The other shards hold part of the same budget.
+void ShardAppender::make_room(std::size_t payload_bytes, bool ask_others) {
+  const std::size_t wanted = std::max(limits_.slab_bytes, payload_bytes);
+  for (int asked = 0; asked < slabs_let_go_max && lacks_memory(payload_bytes); ++asked) {
+    if (!sink_->memory_wanted(wanted)) break;
+  }
+  if (!ask_others || !lacks_memory(payload_bytes)) return;
+  for (ShardAppender* other : all_) {
+    if (other != this) other->reactor_.post([other, wanted] { other->give_back(wanted); });
+  }
+}
+
+void ShardAppender::give_back(std::size_t bytes) {
+  pool_.trim(1);
+  if (sink_ != nullptr && pool_.holds_shared()) {
+    sink_->memory_wanted(bytes);
+    pool_.tell();
+  }
 }
 
 bool ShardAppender::can_append(std::size_t payload_bytes) const {
@@ -76,7 +106,7 @@ runtime::Task<base::Result<void>> ShardAppender::wait_admission(std::size_t payl
   Waiter waiter{.bytes = payload_bytes, .turn = {}};
   waiters_.push_back(&waiter);
   base::Result<void> result;
-  while (true) {
+  for (int looks = 0;; ++looks) {
     if (refused_) {
       result = std::unexpected(*refused_);
       break;
@@ -89,11 +119,13 @@ runtime::Task<base::Result<void>> ShardAppender::wait_admission(std::size_t payl
     }
     // Memory comes back wherever a buffer's last reader is, without a call to here: the front looks again from time to time.
     const bool front = waiters_.front() == &waiter;
-    const base::MonoTime recheck = front ? reactor_.now() + admission_recheck : runtime::no_deadline;
-    co_await waiter.turn.wait(std::min(deadline, recheck));
-    if (front && !refused_ && !pool_.available(group_header_bytes + record_cost(payload_bytes))) {
-      sink_->memory_wanted(std::max(limits_.slab_bytes, payload_bytes));
+    if (front && looks == 0) {
+      co_await runtime::yield();  // the sink is never called from inside an Appender call
+    } else {
+      const base::MonoTime recheck = front ? reactor_.now() + admission_recheck : runtime::no_deadline;
+      co_await waiter.turn.wait(std::min(deadline, recheck));
     }
+    if (front && !refused_ && sink_ != nullptr && lacks_memory(payload_bytes)) make_room(payload_bytes, looks > 0);
   }
   std::erase(waiters_, &waiter);
   wake_front();
@@ -392,8 +424,15 @@ runtime::Task<std::vector<base::Result<bytes::Buffer>>> ShardAppender::read_run(
       all = std::move(*raw);
     }
   }
+  // Several runs may be read at once, and a run has up to a thousand payloads: the shard has other things to do in between.
+  std::uint64_t step_left_bytes = 0;
   for (const Place& place : places) {
     if (!all.empty()) {
+      if (step_left_bytes == 0) {
+        co_await runtime::give_way();
+        step_left_bytes = read_run_step_bytes;
+      }
+      step_left_bytes -= std::min<std::uint64_t>(step_left_bytes, place.length_bytes);
       bytes::Buffer payload = all.slice(place.offset_bytes - places.front().offset_bytes, place.length_bytes);
       if (bytes::crc32c(payload.view()) == place.crc) {
         results.emplace_back(sparse ? bytes::Buffer::copy_of(payload.view()) : std::move(payload));

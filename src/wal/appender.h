@@ -3,7 +3,8 @@
 // Place:      L4, one per shard, all calls there except where the lane posts back.
 // Contract:   see wal.h. A turn's commits gather: the group is offered to the lane at the next turn of the reactor.
 // Invariants: at most groups_max groups under way; a reservation is committed before the next call (asserted).
-// Limits:     queue bytes (a shard's part of the window), group memory (SlabPool), statements_max per group, WAL space (Space).
+// Limits:     queue bytes (a shard's part of the window), group memory (SlabBudget, all shards' together), statements_max per
+//             group, WAL space (Space).
 // Tests:      wal/wal_test.cc
 #pragma once
 
@@ -24,8 +25,7 @@ namespace weir::wal {
 class Lane;
 
 struct AppenderLimits {
-  std::size_t slab_bytes = 0;  ///< also the largest group of ordinary payloads
-  std::uint64_t memory_bytes_max = 0;
+  std::size_t slab_bytes = 0;         ///< also the largest group of ordinary payloads
   std::uint64_t queue_bytes_max = 0;  ///< reserved and not yet durable
   std::uint32_t groups_max = 0;       ///< under way at a time
   std::uint32_t statements_max = 0;   ///< per group; the others follow in the next one
@@ -38,12 +38,17 @@ class ShardAppender final : public Appender {
   static constexpr base::Duration flush_wait_max = std::chrono::seconds(5);
   static constexpr std::uint32_t flushes_max = 4;
   static constexpr base::Duration admission_recheck = std::chrono::milliseconds(10);
+  static constexpr int slabs_let_go_max = 8;  ///< that the sink is asked for in one look
 
-  ShardAppender(runtime::Runtime& runtime, runtime::ShardId shard, AppenderLimits limits, Space& space, WalMetrics& metrics);
+  /// The budget and the space are shared by all shards' appenders and outlive them.
+  ShardAppender(runtime::Runtime& runtime, runtime::ShardId shard, AppenderLimits limits, SlabBudget& budget, Space& space,
+                WalMetrics& metrics);
   ~ShardAppender() override;
 
   /// Before any append; sink and lane outlive the appender's use.
   void begin(Lane* lane, ShardSink* sink);
+  /// Once, before any append: the appenders of all shards, this one among them. They live as long as this one.
+  void know(std::vector<ShardAppender*> all);
 
   [[nodiscard]] bool can_append(std::size_t payload_bytes) const override;
   runtime::Task<base::Result<void>> wait_admission(std::size_t payload_bytes, base::MonoTime deadline) override;
@@ -61,6 +66,9 @@ class ShardAppender final : public Appender {
   /// Writes what the sink states now (with even_empty: also nothing) in a control group and waits until it is durable; retry
   /// when that takes longer than flush_wait_max.
   runtime::Task<base::Result<void>> flush(bool even_empty);
+  /// Another shard's appends wait for group memory: tells what has become free here, and lets this much of what durable records
+  /// hold go where this shard holds more than its own part.
+  void give_back(std::size_t bytes);
   /// Refuses appends from now on; waiters end with `fenced` or cancelled.
   void refuse(base::Error why);
   /// Nothing open, nothing under way, no releases unsent.
@@ -75,6 +83,8 @@ class ShardAppender final : public Appender {
   };
   [[nodiscard]] bool admits(std::size_t payload_bytes) const;
   [[nodiscard]] bool fits_open(std::size_t payload_bytes) const;
+  [[nodiscard]] bool lacks_memory(std::size_t payload_bytes) const;
+  void make_room(std::size_t payload_bytes, bool ask_others);
   void open_group(std::size_t payload_bytes);
   void schedule_pump();
   void pump();
@@ -97,6 +107,7 @@ class ShardAppender final : public Appender {
   WalMetrics& metrics_;
   Lane* lane_ = nullptr;
   ShardSink* sink_ = nullptr;
+  std::vector<ShardAppender*> all_;
 
   SlabPool pool_;
   bytes::SlabRef slab_;              ///< the current one

@@ -48,6 +48,7 @@ class FileWal final : public Wal {
   SegmentBook book_;
   SegmentFiles files_;
   Lane lane_;
+  SlabBudget budget_;
   std::vector<std::unique_ptr<ShardAppender>> appenders_;
   std::optional<Volume> volume_;
   bool started_ = false;
@@ -71,8 +72,6 @@ AppenderLimits FileWal::limits() const {
   const std::uint32_t statements_max = std::clamp(options_.segment_bytes / 8 / statement_entry_bytes, 64U, 32768U);
   const std::uint64_t tables = round_up(table_bytes(1, statements_max), block_bytes) + 2 * block_bytes;
   return {.slab_bytes = options_.group_bytes_max,
-          .memory_bytes_max =
-              std::max<std::uint64_t>(options_.group_memory_bytes_max / shards, 2 * std::uint64_t{options_.group_bytes_max}),
           .queue_bytes_max =
               std::max<std::uint64_t>(options_.window_bytes / 2 / shards, 2 * std::uint64_t{options_.group_bytes_max}),
           .groups_max = options_.inflight_writes_max,
@@ -87,12 +86,15 @@ FileWal::FileWal(runtime::Runtime& runtime, const Identity& identity, Options op
       metrics_(*runtime.metrics),
       book_(options_.segment_bytes, block_bytes),
       files_(runtime, identity, options_, book_, metrics_),
-      lane_(runtime, identity, options_, book_, files_, gate_, space_, metrics_) {
+      lane_(runtime, identity, options_, book_, files_, gate_, space_, metrics_),
+      budget_(options_.group_memory_bytes_max, 2 * std::uint64_t{options_.group_bytes_max}, runtime.shards.size()) {
   for (std::uint32_t shard = 0; shard < runtime.shards.size(); ++shard) {
-    appenders_.push_back(std::make_unique<ShardAppender>(runtime, runtime::ShardId(shard), limits(), space_, metrics_));
+    appenders_.push_back(
+        std::make_unique<ShardAppender>(runtime, runtime::ShardId(shard), limits(), budget_, space_, metrics_));
   }
   std::vector<ShardAppender*> all;
   for (const auto& appender : appenders_) all.push_back(appender.get());
+  for (ShardAppender* appender : all) appender->know(all);
   lane_.begin(std::move(all));
 }
 

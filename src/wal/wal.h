@@ -84,9 +84,12 @@ class ShardSink {
   virtual void records_durable(std::span<const DurableRecord> records, std::span<const Statement> statements) = 0;
   /// Certain failure after all re-appends, or the gate closed (fenced): nothing of these may be confirmed.
   virtual void records_failed(std::span<const RecordToken> records, const base::Error& why) = 0;
-  /// Group memory is full and appends wait: let go of buffers of durable records (they are read back from the WAL) until about
-  /// this much is free. Called at most once per admission check; may be ignored when nothing can be let go.
-  virtual void memory_wanted(std::size_t bytes) { static_cast<void>(bytes); }
+  /// Group memory is full and appends wait, here or on another shard: let go of buffers of durable records (they are read back
+  /// from the WAL) until about this much is free. False when nothing was let go. May be called several times in a row.
+  virtual bool memory_wanted(std::size_t bytes) {
+    static_cast<void>(bytes);
+    return false;
+  }
 };
 
 /// A shard's way into the WAL. All calls on its shard.
@@ -139,7 +142,7 @@ struct Options {
   std::uint64_t window_bytes = 64U << 20U;
   std::uint32_t group_bytes_max = 4U << 20U;
   std::uint32_t inflight_writes_max = 8;
-  std::uint64_t group_memory_bytes_max = 256U << 20U;  ///< group slabs alive, whoever holds them
+  std::uint64_t group_memory_bytes_max = 256U << 20U;  ///< group slabs alive, whoever holds them, of all shards together
   std::uint32_t reappend_attempts_max = 3;
 };
 

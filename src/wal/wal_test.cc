@@ -15,7 +15,7 @@ using base::ErrorKind;
 constexpr std::uint32_t segment_bytes = 256U << 10U;
 
 struct WalTest : ::testing::Test {
-  WalTest() { runtime.doors.files = &files; }
+  explicit WalTest(std::uint32_t shard_count = 1) : runtime(shard_count) { runtime.doors.files = &files; }
   Options options(std::uint64_t segments = 8) const {
     return {.directory = "wal",
             .size_bytes = segments * segment_bytes,
@@ -39,6 +39,10 @@ struct WalTest : ::testing::Test {
   RecoveredWal last_recovered;
   model::TopicPartition p1 = partition(7);
   model::TopicPartition p2 = partition(8);
+};
+
+struct WalTwoShardsTest : WalTest {
+  WalTwoShardsTest() : WalTest(2) {}
 };
 
 TEST_F(WalTest, AppendedBecomesDurableIsReadBackAndRecovered) {
@@ -523,9 +527,43 @@ TEST_F(WalTest, GroupMemoryIsBoundedAndTheSinkIsAskedToLetGo) {
     ASSERT_LT(kept.size(), 100U);
   }
   EXPECT_GE(kept.size(), 6U);
-  a->sink().on_wanted = [&] { kept.clear(); };
+  a->sink().on_wanted = [&] {
+    kept.clear();
+    return true;
+  };
   EXPECT_OK(runtime.run(a->appender().wait_admission(30000, runtime.now() + std::chrono::seconds(1))));
   EXPECT_EQ(a->sink().wanted, 1U);
+  a->stop();
+}
+
+TEST_F(WalTwoShardsTest, AShardThatLacksMemoryIsGivenWhatAnotherHoldsAboveItsOwnPart) {
+  Options small = options(64);
+  small.group_memory_bytes_max = 8 * std::uint64_t{small.group_bytes_max};
+  auto a = std::make_unique<Broker>(runtime, identity(2), small);
+  ASSERT_OK(a->recover());
+  ASSERT_OK(a->start());
+  const auto fill = [&](std::uint32_t shard, const model::TopicPartition& partition, std::vector<bytes::Buffer>& kept) {
+    for (std::int64_t offset = 0; a->appender(shard).can_append(30000); ++offset) {
+      kept.push_back(a->append(partition, offset, 30000, 1, 1, shard));
+      runtime.advance(std::chrono::milliseconds(50));
+      ASSERT_LT(kept.size(), 200U);
+    }
+  };
+  std::vector<bytes::Buffer> kept_by_one;
+  std::vector<bytes::Buffer> kept_by_zero;
+  fill(1, p2, kept_by_one);
+  fill(0, p1, kept_by_zero);
+  EXPECT_GT(kept_by_one.size(), kept_by_zero.size()) << "who comes first takes what is nobody's own";
+  EXPECT_GT(kept_by_zero.size(), 0U) << "each shard has a part for itself";
+  EXPECT_FAILS(runtime.run(a->appender().wait_admission(30000, runtime.now() + std::chrono::milliseconds(100))),
+               ErrorKind::exhausted);
+  EXPECT_GT(a->sink(0).wanted, 0U);
+  EXPECT_GT(a->sink(1).wanted, 0U) << "the other shard is asked too";
+  a->sink(1).on_wanted = [&] {
+    kept_by_one.clear();
+    return true;
+  };
+  EXPECT_OK(runtime.run(a->appender().wait_admission(30000, runtime.now() + std::chrono::seconds(1))));
   a->stop();
 }
 

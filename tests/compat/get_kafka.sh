@@ -48,7 +48,12 @@ if [ ! -e "$dir/complete" ]; then
     dependencies
     echo '</dependencies></project>'
   } > "$dir/pom.xml"
-  mvn -q -B -f "$dir/pom.xml" dependency:copy-dependencies -DoutputDirectory="$dir/jars" >&2
+  # A connection that stalls is given up after a minute, not after Maven's half hour; what has come stays for the next try.
+  for try in 1 2 3; do
+    timeout -k 5 240 mvn -q -B -Dmaven.wagon.http.readTimeout=60000 -Dmaven.wagon.rto=60000 -Daether.connector.requestTimeout=60000 \
+      -f "$dir/pom.xml" dependency:copy-dependencies -DoutputDirectory="$dir/jars" >&2 && break
+    [ $try -lt 3 ]
+  done
   touch "$dir/complete"
 fi
 echo "$dir/jars"

@@ -4,6 +4,7 @@ Everything a test starts is stopped by the test: processes are killed by the ids
 import contextlib
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -18,9 +19,13 @@ ready_seconds_max = 60
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range from which connections take theirs: what is free now is still free after a restart, and two runs side by side
+    seldom choose alike."""
+    while True:
+        port = random.randrange(10240, 32000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 class Broker:

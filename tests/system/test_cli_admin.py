@@ -160,8 +160,12 @@ def test_configs(cli):
     cli("config", "set", "--cluster", "message.max.bytes=2000000", "--validate-only")
     cli("config", "set", "--cluster", "message.max.bytes=2000000")
     node = cli.json("cluster", "describe")["brokers"][0]["broker"]
-    (setting,) = cli.json("config", "describe", "--broker", str(node), "message.max.bytes")["configs"]
-    assert (setting["value"], setting["source"]) == ("2000000", "DYNAMIC_DEFAULT_BROKER_CONFIG")
+    deadline = time.monotonic() + 30
+    while True:  # Apache Kafka applies it a moment after it has answered: the source is the new one before the value is
+        (setting,) = cli.json("config", "describe", "--broker", str(node), "message.max.bytes")["configs"]
+        if (setting["value"], setting["source"]) == ("2000000", "DYNAMIC_DEFAULT_BROKER_CONFIG"):
+            break
+        assert time.monotonic() < deadline, setting
     cli("config", "delete", "--cluster", "message.max.bytes")
 
 

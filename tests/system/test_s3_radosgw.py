@@ -29,4 +29,5 @@ def test_the_store_can_be_checked(tmp_path):
         assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
         done = subprocess.run([*command, "--format", "json"], env=environment, capture_output=True, text=True, timeout=300)
         steps = json.loads(done.stdout)["steps"]
-        assert done.returncode == 0 and len(steps) == 10 and all(step["ok"] for step in steps), done.stdout
+        assert done.returncode == 0 and len(steps) == 11 and all(step["ok"] for step in steps), done.stdout
+        assert "two parts make one object" in {step["name"]: step["text"] for step in steps}["multipart"], done.stdout

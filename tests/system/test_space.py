@@ -1,4 +1,4 @@
-"""Space is freed: retention by size and by time drops whole objects, deleting a topic empties the store, a clean stop empties the WAL."""
+"""Space is freed: retention by size and by time drops whole virtual segments, deleting a topic empties the store, a clean stop empties the WAL."""
 import os
 import re
 import time
@@ -62,12 +62,20 @@ def until(condition, what, seconds=60):
 settings = {"weir.upload.size": "1MiB", "weir.upload.age": "1s", "weir.garbage.delay": "1s", "log.retention.check.interval.ms": "500"}
 
 
-def test_size_retention_drops_whole_objects(tmp_path):
+def rounds_pass(instance):
+    """Retention has looked at all partitions: what is due at once in a topic of its own was taken, twice."""
+    for _ in range(2):
+        high = watermarks(instance.address, "due")[1]
+        produce(instance.address, "due", 1, value_bytes=10)
+        until(lambda: watermarks(instance.address, "due") == (high + 1, high + 1), "a round of retention")
+
+
+def test_size_retention_keeps_between_retention_bytes_and_a_segment_more(tmp_path):
     with broker(tmp_path, **settings) as instance:
-        instance.weir("topic", "create", "sized", "--partitions", "1", "--config", f"retention.bytes={4 * mib}")
+        instance.weir("topic", "create", "sized", "--partitions", "1", "-c", f"retention.bytes={4 * mib}", "-c", f"segment.bytes={3 * mib}")
         produce(instance.address, "sized", 400)
-        until(lambda: 0 < watermarks(instance.address, "sized")[0], "retention raises the log start")
-        until(lambda: stored_bytes(instance) < 7 * mib, "the store shrinks to what is kept")
+        until(lambda: (400 - watermarks(instance.address, "sized")[0]) * 50_000 < 7 * mib, "at most a segment more is kept")
+        until(lambda: stored_bytes(instance) < 9 * mib, "the store shrinks to what is kept and the rest of an object")
         low, high = watermarks(instance.address, "sized")
         assert high == 400
         kept = read_all(instance.address, "sized")
@@ -87,6 +95,43 @@ def test_time_retention_goes_by_the_records(tmp_path):
         low, high = watermarks(instance.address, "timed")
         assert (low, high) == (100, 110)
         assert [offset for offset, _ in read_all(instance.address, "timed")] == list(range(100, 110))
+
+
+def test_one_segment_stays_until_segments_are_made_smaller(tmp_path):
+    with broker(tmp_path, **settings) as instance:
+        instance.weir("topic", "create", "large", "--partitions", "1", "-c", f"retention.bytes={mib}")  # segment.bytes is 1 GiB
+        instance.weir("topic", "create", "small", "--partitions", "1", "-c", f"retention.bytes={mib}", "-c", f"segment.bytes={mib}")
+        produce(instance.address, "large", 200)
+        produce(instance.address, "small", 200)
+        until(lambda: watermarks(instance.address, "small")[0] > 150, "small segments go")
+        assert watermarks(instance.address, "large") == (0, 200), "as in Kafka: without its one segment less than retention.bytes would stay"
+        instance.weir("config", "set", "--topic", "large", f"segment.bytes={mib}")
+        until(lambda: watermarks(instance.address, "large")[0] > 150, "the setting acts on what is there")
+        assert [offset for offset, _ in read_all(instance.address, "large")] == list(range(watermarks(instance.address, "large")[0], 200))
+
+
+def test_a_segment_goes_when_its_newest_record_is_old(tmp_path):
+    minute_ms = 60_000
+    with broker(tmp_path, **settings) as instance:
+        instance.weir("topic", "create", "aged", "--partitions", "1", "-c", "retention.ms=-1", "-c", f"segment.ms={60 * minute_ms}")
+        instance.weir("topic", "create", "due", "--partitions", "1", "-c", "retention.ms=1")
+        now_ms = int(time.time() * 1000)
+        for age_minutes in (170, 130, 100, 50):
+            before = len(object_files(instance))
+            produce(instance.address, "aged", 20, value_bytes=500, timestamp_ms=now_ms - age_minutes * minute_ms)
+            until(lambda: len(object_files(instance)) > before, "an upload")
+        # Segments as Kafka would have rolled them: 170 and 130 minutes; 100 and 50.
+        instance.weir("config", "set", "--topic", "aged", f"retention.ms={60 * minute_ms}")
+        until(lambda: watermarks(instance.address, "aged")[0] > 0, "the first segment goes")
+        rounds_pass(instance)
+        assert watermarks(instance.address, "aged") == (40, 80), "a young record keeps its segment"
+        assert instance.stop() == 0
+        instance.start()
+        rounds_pass(instance)
+        assert watermarks(instance.address, "aged") == (40, 80), "a restart finds the same segments"
+        instance.weir("config", "set", "--topic", "aged", f"segment.ms={30 * minute_ms}")
+        until(lambda: watermarks(instance.address, "aged")[0] == 60, "shorter segments end between the two")
+        assert [offset for offset, _ in read_all(instance.address, "aged")] == list(range(60, 80))
 
 
 def test_deleting_a_topic_frees_its_space(tmp_path):

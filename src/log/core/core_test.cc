@@ -1,9 +1,10 @@
-// The pure parts below a partition: ring, lists, tail, extents, transactions.
+// The pure parts below a partition: ring, lists, tail, extents, readers, transactions.
 #include <deque>
 
 #include <gtest/gtest.h>
 
 #include "log/core/extents.h"
+#include "log/core/readers.h"
 #include "log/core/ring.h"
 #include "log/core/tail.h"
 #include "log/core/transactions.h"
@@ -185,6 +186,49 @@ TEST(Chain, ConnectsOrSaysWhatIsMissing) {
   EXPECT_FALSE(connect({{0, 5}, {6, 9}}, 0).gap.empty());
   EXPECT_FALSE(connect({{0, 5}, {4, 9}}, 0).gap.empty());
   EXPECT_FALSE(connect({{3, 5}}, 0).gap.empty());
+}
+
+TEST(Readers, AWindowGrowsWhileReadsFollowAndIsGoneAfterAJump) {
+  Readers readers;
+  EXPECT_EQ(readers.begin(Offset(0)), 0U);
+  std::uint32_t expected = readahead_first_bytes;
+  for (std::int64_t at = 0; at < 1000; at += 100) {
+    readers.end(Offset(at), Offset(at + 100));
+    EXPECT_EQ(readers.begin(Offset(at + 100)), expected);
+    expected = std::min(expected * 2, readahead_max_bytes);
+  }
+  EXPECT_EQ(readers.begin(Offset(5000)), 0U) << "it jumped";
+  readers.end(Offset(5000), Offset(5100));
+  EXPECT_EQ(readers.begin(Offset(5100)), readahead_first_bytes);
+  EXPECT_EQ(readers.begin(Offset(1000)), readahead_max_bytes) << "whoever went on there is not disturbed";
+}
+
+TEST(Readers, ReadersAtDifferentPlacesKeepTheirWindowsAndMeetingOnesShare) {
+  Readers readers;
+  for (std::int64_t step = 0; step < 20; ++step) {
+    for (const std::int64_t start : {0, 50'000, 90'000}) {
+      const Offset from(start + step * 100);
+      if (step > 3) EXPECT_EQ(readers.begin(from), readahead_max_bytes);
+      readers.end(from, Offset(from.value() + 100));
+    }
+  }
+  EXPECT_EQ(readers.count(), 3U);
+  // Side by side: both read the same, one a moment later.
+  Readers pair;
+  for (std::int64_t at = 0; at < 1000; at += 100) {
+    if (at > 500) EXPECT_EQ(pair.begin(Offset(at)), readahead_max_bytes);
+    pair.end(Offset(at), Offset(at + 100));
+    pair.end(Offset(at), Offset(at + 100));
+    EXPECT_EQ(pair.count(), 1U);
+  }
+}
+
+TEST(Readers, AreBounded) {
+  Readers readers;
+  for (std::int64_t i = 0; i < 1000; ++i) readers.end(Offset(i * 1000), Offset(i * 1000 + 1));
+  EXPECT_EQ(readers.count(), readers_max);
+  EXPECT_EQ(readers.begin(Offset(999'001)), readahead_first_bytes);
+  EXPECT_EQ(readers.begin(Offset(1)), 0U);
 }
 
 TEST(Transactions, FirstUnstableAndSpans) {

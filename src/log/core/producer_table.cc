@@ -25,6 +25,7 @@ void push_batch(ProducerEntry& entry, const object::ProducerBatch& batch) {
   }
   entry.batches[entry.batch_count++] = batch;
   entry.expected = model::no_sequence;
+  entry.may_be_old = false;
 }
 
 void take_epoch(ProducerEntry& entry, model::ProducerEpoch epoch) {
@@ -32,6 +33,7 @@ void take_epoch(ProducerEntry& entry, model::ProducerEpoch epoch) {
   entry.epoch = epoch;
   entry.batch_count = 0;
   entry.expected = model::no_sequence;
+  entry.may_be_old = false;
 }
 
 ProducerVerdict refuse(Kind kind, std::string message) { return {.kind = kind, .first = {}, .message = std::move(message)}; }
@@ -57,7 +59,16 @@ ProducerVerdict check_marker(const ProducerEntry& entry, const ProducerInput& ba
   return {};
 }
 
+ProducerVerdict overtakes(const ProducerEntry& entry, const ProducerInput& batch) {
+  return refuse(Kind::out_of_order_sequence,
+                fmt::format("producer {} sent sequence {}, but {} was not appended yet", batch.producer_id.value(),
+                            batch.base_sequence.value(), entry.expected.value()));
+}
+
 ProducerVerdict check_sequence(const ProducerEntry& entry, const ProducerInput& batch) {
+  // As of an unknown producer: anything, but nothing that overtakes what was refused.
+  if (entry.may_be_old && (entry.expected.value() < 0 || batch.base_sequence <= entry.expected)) return {};
+  if (entry.may_be_old) return overtakes(entry, batch);
   if (batch.epoch != entry.epoch) {
     if (batch.base_sequence.value() == 0) return {};
     return refuse(Kind::out_of_order_sequence,
@@ -66,9 +77,7 @@ ProducerVerdict check_sequence(const ProducerEntry& entry, const ProducerInput& 
   }
   if (entry.batch_count == 0 && entry.expected.value() >= 0) {
     if (batch.base_sequence <= entry.expected) return {};
-    return refuse(Kind::out_of_order_sequence,
-                  fmt::format("producer {} sent sequence {}, but {} was not appended yet", batch.producer_id.value(),
-                              batch.base_sequence.value(), entry.expected.value()));
+    return overtakes(entry, batch);
   }
   const model::Sequence last =
       entry.batch_count == 0 ? model::no_sequence : entry.batches[entry.batch_count - 1U].last_sequence;
@@ -109,6 +118,7 @@ std::uint64_t ProducerTable::begin_verification(const VerificationInput& input, 
   } else if (input.epoch > known.epoch) {
     known.epoch = input.epoch;
     known.lowest_sequence = input.base_sequence;
+    known.had_begun = false;
   } else if (input.epoch == known.epoch) {
     known.lowest_sequence = std::min(known.lowest_sequence, input.base_sequence);
   }
@@ -120,7 +130,11 @@ std::optional<ProducerVerdict> ProducerTable::check_verified(const ProducerInput
   if (!batch.transactional || batch.marker || is_ongoing(batch.producer_id, batch.epoch)) return std::nullopt;
   if (entry != nullptr && batch.epoch < entry->epoch) return stale(batch, entry->epoch);
   const auto verified = verifications_.find(batch.producer_id);
-  if (batch.guard != 0 && verified != verifications_.end() && verified->second.guard == batch.guard) return std::nullopt;
+  if (verified != verifications_.end()) {
+    const Verification& known = verified->second;
+    if (batch.guard != 0 && known.guard == batch.guard) return std::nullopt;
+    if (known.had_begun && known.epoch == batch.epoch) return std::nullopt;
+  }
   return refuse(Kind::unverified,
                 fmt::format("producer {} sent a batch that is not part of an ongoing transaction", batch.producer_id.value()));
 }
@@ -205,6 +219,8 @@ ProducerTable::Effect ProducerTable::apply(const ProducerInput& batch, model::Of
     if (batch.transactional && entry.open_transaction_start.value() < 0) {
       entry.open_transaction_start = base;
       effect.began = base;
+      const auto verified = verifications_.find(batch.producer_id);
+      if (undo != nullptr && verified != verifications_.end()) undo->verification = verified->second;
     }
   }
   if (batch.transactional) end_verification(batch);
@@ -220,6 +236,13 @@ void ProducerTable::confirmed(model::ProducerId producer_id) {
 }
 
 void ProducerTable::take_back(const Undo& undo) {
+  if (undo.verification) {
+    Verification& known = verifications_.try_emplace(undo.producer_id, *undo.verification).first->second;
+    if (known.epoch == undo.verification->epoch) {
+      known.lowest_sequence = std::min(known.lowest_sequence, undo.verification->lowest_sequence);
+      known.had_begun = true;
+    }
+  }
   if (!undo.existed) {
     ProducerEntry& fresh = entries_.at(undo.producer_id);
     if (undo.base_sequence.value() < 0) {
@@ -236,6 +259,7 @@ void ProducerTable::take_back(const Undo& undo) {
   entry = undo.before;
   entry.unconfirmed_count = unconfirmed;
   entry.stated_to = stated_to;
+  if (entry.may_be_old && undo.base_sequence.value() >= 0) entry.expect(undo.base_sequence);
 }
 
 void ProducerTable::expect(const ProducerInput& batch, base::WallMs max_timestamp) {
@@ -244,13 +268,15 @@ void ProducerTable::expect(const ProducerInput& batch, base::WallMs max_timestam
   ProducerEntry& entry = at->second;
   if (fresh) {
     entry = {.epoch = batch.epoch, .last_timestamp = max_timestamp, .expected = batch.base_sequence};
-  } else if (entry.epoch == batch.epoch && entry.batch_count == 0 && entry.expected.value() >= 0) {
-    entry.expected = std::min(entry.expected, batch.base_sequence);
+  } else if (entry.may_be_old || (entry.epoch == batch.epoch && entry.batch_count == 0 && entry.expected.value() >= 0)) {
+    entry.expect(batch.base_sequence);
   }
 }
 
 void ProducerTable::merge(const object::ProducerDelta& delta, base::WallMs entry_timestamp, model::Offset entry_end) {
   ProducerEntry& entry = entries_[delta.producer_id];
+  // A batch may have been refused before the objects were read. What is known for sure judges what follows it; what may be old does not.
+  const model::Sequence refused = entry.epoch == delta.epoch || !delta.batches.empty() ? entry.expected : model::no_sequence;
   take_epoch(entry, delta.epoch);
   entry.last_offset = entry_end - 1;
   entry.stated_to = entry_end;
@@ -260,9 +286,17 @@ void ProducerTable::merge(const object::ProducerDelta& delta, base::WallMs entry
     push_batch(entry, batch);
     entry.last_timestamp = batch.max_timestamp;
   }
+  entry.expected = refused;
   if (delta.batches.empty()) entry.last_timestamp = std::max(entry.last_timestamp, entry_timestamp);
   entry.open_transaction_start = delta.open_transaction_start;
   entry.coordinator_epoch = std::max(entry.coordinator_epoch, delta.coordinator_epoch);
+}
+
+void ProducerTable::doubt_below(model::Offset log_start) {
+  for (auto& [id, entry] : entries_) {
+    const bool stated_below = entry.stated_to.value() >= 0 && entry.stated_to <= log_start;
+    entry.may_be_old = stated_below && entry.coordinator_epoch < 0;
+  }
 }
 
 void ProducerTable::stated(model::ProducerId producer_id, model::Offset entry_end) {
@@ -281,7 +315,7 @@ std::vector<ProducerTable::Restated> ProducerTable::to_restate(model::Offset log
   std::vector<Restated> deltas;
   if (log_start.value() == 0) return deltas;
   for (const auto& [id, entry] : entries_) {
-    if (entry.stated_to > log_start || entry.last_offset.value() < 0) continue;
+    if (entry.stated_to > log_start || entry.last_offset.value() < 0 || entry.may_be_old) continue;
     object::ProducerDelta delta{.producer_id = id,
                                 .epoch = entry.epoch,
                                 .batches = {entry.batches.begin(), entry.batches.begin() + entry.batch_count},

@@ -11,6 +11,7 @@
 // Tests:      log/core/producer_table_test.cc (table text).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -36,7 +37,11 @@ struct ProducerEntry {
   base::WallMs last_timestamp = -1;
   model::Offset last_offset{-1};  ///< of its newest record here, a marker too
   model::Offset stated_to{-1};    ///< end of the newest object entry that states it; -1: none
-  model::Sequence expected{-1};   ///< with batch_count 0: a batch was given up or refused; nothing later may come before it
+  model::Sequence expected{
+      -1};                  ///< with batch_count 0, or may_be_old: one was given up or refused; nothing later may precede it
+  bool may_be_old = false;  ///< a newer statement may have been forgotten: its batches are known, what follows them is not
+
+  void expect(model::Sequence sequence) { expected = expected.value() < 0 ? sequence : std::min(expected, sequence); }
 };
 
 /// A batch as the producer state sees it.
@@ -77,6 +82,17 @@ struct ProducerVerdict {
 };
 
 class ProducerTable {
+  struct Verification {
+    std::uint64_t guard = 0;
+    model::ProducerEpoch epoch{-1};
+    model::Sequence lowest_sequence{-1};
+    bool supports_epoch_bump = false;
+    base::WallMs begun_ms = 0;
+    /// The transaction had begun here and its first batch was taken back: batches that were asked for while it was open were told
+    /// to need no guard.
+    bool had_begun = false;
+  };
+
  public:
   /// How to take one applied batch back.
   struct Undo {
@@ -85,6 +101,7 @@ class ProducerTable {
     model::ProducerEpoch epoch;
     model::Sequence base_sequence{-1};
     ProducerEntry before;
+    std::optional<Verification> verification;  ///< that ended because the batch began its transaction
   };
   /// What applying a batch did to the producer's transaction.
   struct Effect {
@@ -103,13 +120,18 @@ class ProducerTable {
   Effect apply(const ProducerInput& batch, model::Offset base, model::Offset last, base::WallMs max_timestamp, Undo* undo);
   void confirmed(model::ProducerId producer_id);
   /// Newest first. A producer whose very first batch is given up is expected to send that one (or an earlier one): were it
-  /// unknown again, a later batch that is on its way already would be taken first and the order would be lost.
+  /// unknown again, a later batch that is on its way already would be taken first and the order would be lost. A transaction that has
+  /// not begun after all stays verified, since its coordinator knows of it, until a marker comes: its producer's next batch may have
+  /// been asked for while it was open.
   void take_back(const Undo& undo);
   /// The same for a batch that was refused admission: nothing that follows it may overtake it.
   void expect(const ProducerInput& batch, base::WallMs max_timestamp);
   /// Adds what an uploaded object's entry says, in upload order. A delta does not tell the time of a marker: the newest time of
   /// its entry stands for it, so a producer is kept at most that much longer.
   void merge(const object::ProducerDelta& delta, base::WallMs entry_timestamp, model::Offset entry_end);
+  /// After the last merge(): what states a producer without transactions newest lies below the log start. Objects there go in any
+  /// order, so a newer statement may have gone before it: duplicates are known by it, the next sequence is not.
+  void doubt_below(model::Offset log_start);
   /// An entry that ends there and has this delta was committed.
   void stated(model::ProducerId producer_id, model::Offset entry_end);
   /// Its newest statement, if that lies in [base, end], is one of the entry that ends there now: objects were merged.
@@ -119,6 +141,7 @@ class ProducerTable {
     bool has_records = false;     ///< at or above `from`: the delta runs ahead of there, but for the coordinator's epoch
   };
   /// The state of producers that only what lies below the log start states, if that; for the next entry, which begins at `from`.
+  /// What may be old is not stated anew: it would count as the newest.
   [[nodiscard]] std::vector<Restated> to_restate(model::Offset log_start, model::Offset from) const;
   /// Ends of the entries below the log start that are the newest to state a producer that had a transaction.
   [[nodiscard]] std::set<model::Offset> statements_below(model::Offset log_start) const;
@@ -131,13 +154,6 @@ class ProducerTable {
   [[nodiscard]] bool empty() const { return entries_.empty() && verifications_.empty(); }
 
  private:
-  struct Verification {
-    std::uint64_t guard = 0;
-    model::ProducerEpoch epoch{-1};
-    model::Sequence lowest_sequence{-1};
-    bool supports_epoch_bump = false;
-    base::WallMs begun_ms = 0;
-  };
   [[nodiscard]] std::optional<ProducerVerdict> check_verified(const ProducerInput& batch, const ProducerEntry* entry) const;
   void end_verification(const ProducerInput& batch);
   [[nodiscard]] ProducerVerdict check_order(const ProducerInput& batch, const ProducerEntry* entry) const;

@@ -247,6 +247,37 @@ TEST(ProducerTable, ATransactionBeginsOnlyVerified) {
   )");
 }
 
+// Seeds 372, 483, 1062 and 1181: a batch that was repeated while its first copy was not confirmed needed no verification; then the
+// first copy's write failed. INVALID_TXN_STATE would have ended the producer.
+TEST(ProducerTable, ATransactionThatIsTakenBackStaysVerified) {
+  run(R"(
+    verify 1 0 0
+    held 1 0 0     -> ok 100
+    raw 1 0 1      -> ok 101
+    back 2
+    raw 1 1 0      -> unverified  # another epoch is another transaction
+    raw 1 0 1      -> gap         # in order
+    raw 1 0 0      -> ok 100      # asked for while the transaction was open: it has no guard
+    raw 1 0 1      -> ok 101
+    confirm
+    confirm
+    commit 1 0 1   -> ok 102
+    raw 1 0 2      -> unverified
+    verify 2 0 0
+    held 2 0 0     -> ok 103
+    back 1
+    abort 2 0 1    -> ok 103
+    raw 2 0 0      -> unverified  # appended now, it would never be ended
+    verify 3 0 0
+    held 3 0 0     -> ok 104
+    verify 3 1 0                  # fenced by a new one meanwhile, whose verification stays its own
+    back 1
+    raw 3 0 0      -> unverified
+    raw 3 1 0      -> unverified
+    held 3 1 0     -> ok 104
+  )");
+}
+
 TEST(ProducerTable, MarkersOfTransactionVersion2) {
   run(R"(
     txn 1 5 0      -> ok 100
@@ -392,6 +423,72 @@ TEST(ProducerTable, RestatesWhatOnlyLiesBelowTheLogStart) {
   fencing.merge(with_transaction, 1000, model::Offset(2));
   EXPECT_EQ(fencing.statements_below(model::Offset(1)), std::set<model::Offset>{});
   EXPECT_EQ(fencing.statements_below(model::Offset(2)), std::set<model::Offset>{model::Offset(2)});
+}
+
+// Two objects below the log start state a producer; the second has no other partition's data and goes first. What the first says must
+// not be taken for the producer's last word.
+TEST(ProducerTable, WhatStatesAProducerBelowTheLogStartMayBeOld) {
+  const auto input = [](std::int32_t sequence, int epoch = 0) {
+    return ProducerInput{.producer_id = model::ProducerId(1),
+                         .epoch = model::ProducerEpoch(static_cast<std::int16_t>(epoch)),
+                         .base_sequence = model::Sequence(sequence),
+                         .last_sequence = model::Sequence(sequence)};
+  };
+  ProducerTable before;
+  before.apply(input(7), model::Offset(3), model::Offset(3), 1000, nullptr);
+  const object::ProducerDelta delta = before.to_restate(model::Offset(4), model::Offset(4)).front().delta;
+  const auto restored = [&](std::int64_t log_start) {
+    ProducerTable table;
+    table.merge(delta, 1000, model::Offset(4));
+    table.doubt_below(model::Offset(log_start));
+    return table;
+  };
+  using Kind = ProducerVerdict::Kind;
+  EXPECT_EQ(restored(3).check(input(117)).kind, Kind::out_of_order_sequence) << "the entry is read: nothing newer is missing";
+  ProducerTable table = restored(4);
+  EXPECT_EQ(table.check(input(7)).kind, Kind::duplicate);
+  EXPECT_EQ(table.check(input(8)).kind, Kind::accept);
+  EXPECT_EQ(table.check(input(117)).kind, Kind::accept) << "it goes on where the forgotten object ended";
+  EXPECT_TRUE(table.to_restate(model::Offset(4), model::Offset(4)).empty()) << "it would be taken for the newest";
+  ProducerTable::Undo undo;
+  table.apply(input(117), model::Offset(9), model::Offset(9), 1000, &undo);
+  EXPECT_EQ(table.check(input(119)).kind, Kind::out_of_order_sequence);
+  table.take_back(undo);
+  EXPECT_EQ(table.check(input(118)).kind, Kind::out_of_order_sequence) << "the write of 117 failed: nothing overtakes it";
+  EXPECT_EQ(table.check(input(117)).kind, Kind::accept);
+  ProducerTable refused = restored(4);
+  refused.expect(input(118), 1000);
+  refused.expect(input(117), 1000);
+  EXPECT_EQ(refused.check(input(118)).kind, Kind::out_of_order_sequence) << "117 was not admitted";
+  EXPECT_EQ(refused.check(input(7)).kind, Kind::duplicate);
+  EXPECT_EQ(refused.check(input(117)).kind, Kind::accept);
+  refused.apply(input(117), model::Offset(9), model::Offset(9), 1000, nullptr);
+  EXPECT_EQ(refused.check(input(118)).kind, Kind::accept);
+  // A batch was refused before the objects were read: nothing states its producer, and nothing may overtake it.
+  ProducerTable waiting;
+  waiting.expect(input(5), 1000);
+  waiting.doubt_below(model::Offset(4));
+  EXPECT_EQ(waiting.check(input(6)).kind, Kind::out_of_order_sequence);
+  // The same of one that objects state: sequence 117, in the old epoch or in a new one, was refused while they were read.
+  for (const int epoch : {0, 1}) {
+    for (const std::int64_t log_start : {3, 4}) {
+      ProducerTable both;
+      both.expect(input(117, epoch), 1000);
+      both.merge(delta, 1000, model::Offset(4));
+      both.doubt_below(model::Offset(log_start));
+      EXPECT_EQ(both.check(input(118, epoch)).kind, Kind::out_of_order_sequence);
+      EXPECT_EQ(both.check(input(117, epoch)).kind, log_start == 4 ? Kind::accept : Kind::out_of_order_sequence);
+      EXPECT_EQ(both.check(input(7)).kind, Kind::duplicate);
+    }
+  }
+  // With transactions the newest statement is kept, so it is known.
+  ProducerTable fencing;
+  object::ProducerDelta with_transaction = delta;
+  with_transaction.coordinator_epoch = 4;
+  fencing.merge(with_transaction, 1000, model::Offset(4));
+  fencing.doubt_below(model::Offset(4));
+  EXPECT_EQ(fencing.check(input(117)).kind, Kind::out_of_order_sequence);
+  EXPECT_EQ(restored(4).check(input(117, 1)).kind, Kind::accept) << "an epoch that began in the forgotten object";
 }
 
 }  // namespace

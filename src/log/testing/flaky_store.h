@@ -21,7 +21,9 @@ class FlakyStore final : public store::ObjectStore {
     hold_gets = false;
     held_.pulse();
   }
+  store::Multipart* uploads = nullptr;  ///< instead of the inner store's
   std::size_t get_count = 0;
+  std::uint64_t get_bytes = 0;  ///< that they gave
 
   runtime::Task<base::Result<void>> put(std::string key, bytes::BufferList body, store::PutOptions options) override {
     if (down || puts_left == 0) co_return base::fail(base::ErrorKind::retry, "the store is down");
@@ -33,7 +35,9 @@ class FlakyStore final : public store::ObjectStore {
     ++get_count;
     while (hold_gets && !pass_gets) (void)co_await held_.wait();
     if (down) co_return base::fail(base::ErrorKind::retry, "the store is down");
-    co_return co_await inner_.get(std::move(key), offset_bytes, size_bytes, options);
+    auto got = co_await inner_.get(std::move(key), offset_bytes, size_bytes, options);
+    if (got) get_bytes += got->size();
+    co_return got;
   }
   runtime::Task<base::Result<store::ObjectInfo>> head(std::string key, store::GetOptions options) override {
     co_return co_await inner_.head(std::move(key), options);
@@ -45,6 +49,7 @@ class FlakyStore final : public store::ObjectStore {
                                                     store::GetOptions options) override {
     co_return co_await inner_.list(std::move(prefix), std::move(start_after), options);
   }
+  [[nodiscard]] store::Multipart* multipart() override { return uploads != nullptr ? uploads : inner_.multipart(); }
   [[nodiscard]] std::string description() const override { return "flaky " + inner_.description(); }
   runtime::Task<void> stop() override { co_await inner_.stop(); }
 

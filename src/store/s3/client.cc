@@ -1,6 +1,5 @@
 // The S3 object store: see store/s3.h.
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <limits>
 
@@ -8,7 +7,6 @@
 
 #include "base/ensure.h"
 #include "bytes/crc32c.h"
-#include "bytes/endian.h"
 #include "runtime/submit.h"
 #include "store/calls.h"
 #include "store/keys.h"
@@ -16,6 +14,8 @@
 #include "store/op_metrics.h"
 #include "store/s3.h"
 #include "store/s3/caller.h"
+#include "store/s3/multipart.h"
+#include "store/s3/requests.h"
 
 namespace weir::store {
 namespace {
@@ -29,19 +29,9 @@ using s3::Call;
 using s3::Caller;
 using s3::CallOutcome;
 
-constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
 constexpr std::string_view own_put_header = "x-amz-meta-weir-put";
-constexpr std::uint64_t small_answer_bytes_max = 64U << 10U;
 constexpr int checksum_attempts_max = 2;
 constexpr int remove_rounds_max = 4;
-
-std::string empty_hash() { return s3::hex(s3::sha256(bytes::Bytes())); }
-
-std::string checksum_text(std::uint32_t crc) {
-  std::array<std::byte, 4> big_endian{};
-  bytes::store_be(big_endian.data(), crc);
-  return s3::base64(big_endian);
-}
 
 class S3Store final : public ObjectStore {
  public:
@@ -57,6 +47,7 @@ class S3Store final : public ObjectStore {
   [[nodiscard]] std::optional<base::WallMs> now_ms() const override {
     return callers_.at(Reactor::current().shard().value())->server_now_ms();
   }
+  [[nodiscard]] Multipart* multipart() override { return &multipart_; }
   [[nodiscard]] std::string description() const override {
     return fmt::format("s3://{}{}{} at {}", options_.bucket, options_.prefix.empty() ? "" : "/", options_.prefix,
                        options_.host_header);
@@ -65,15 +56,8 @@ class S3Store final : public ObjectStore {
 
  private:
   Caller& caller();
-  [[nodiscard]] std::string stored_key(std::string_view key) const {
-    return options_.prefix.empty() ? std::string(key) : fmt::format("{}/{}", options_.prefix, key);
-  }
-  [[nodiscard]] std::string bucket_path() const {
-    return options_.path_style ? "/" + s3::uri_encode(options_.bucket, false) : std::string();
-  }
-  [[nodiscard]] std::string path_of(std::string_view key) const {
-    return fmt::format("{}/{}", bucket_path(), s3::uri_encode(stored_key(key), true));
-  }
+  [[nodiscard]] std::string stored_key(std::string_view key) const { return s3::stored_key(options_, key); }
+  [[nodiscard]] std::string path_of(std::string_view key) const { return s3::object_path(options_, key); }
 
   Task<Result<void>> put_inner(std::string key, bytes::BufferList body, PutOptions options);
   Task<Result<bool>> holds_our_put(std::string key, std::string put_id, MonoTime deadline);
@@ -90,6 +74,7 @@ class S3Store final : public ObjectStore {
   std::vector<Reactor*> reactors_;
   std::vector<std::unique_ptr<Caller>> callers_;  ///< by shard; each is touched only on its own
   OpMetrics metrics_;
+  s3::S3Multipart multipart_;
   bool stopped_ = false;
 };
 
@@ -97,7 +82,8 @@ S3Store::S3Store(S3Options options, std::unique_ptr<s3::CredentialSource> creden
     : options_(std::move(options)),
       credentials_(std::move(credentials), doors.log),
       reactors_(doors.shards),
-      metrics_(doors.metrics) {
+      metrics_(doors.metrics),
+      multipart_(options_, metrics_, [this]() -> Caller& { return caller(); }) {
   shared_ = {.options = &options_,
              .network = doors.network,
              .home = &Reactor::current(),
@@ -123,7 +109,7 @@ Caller& S3Store::caller() {
 
 // After a lost reply a 412 may be our own success: the id that the put carried tells.
 Task<Result<bool>> S3Store::holds_our_put(std::string key, std::string put_id, MonoTime deadline) {
-  Call call{.method = "HEAD", .path = path_of(key), .payload_hash = empty_hash(), .deadline = deadline, .further = true};
+  Call call{.method = "HEAD", .path = path_of(key), .payload_hash = s3::empty_hash(), .deadline = deadline, .further = true};
   caller().charge_another();
   CallOutcome outcome = co_await caller().call(std::move(call));
   if (outcome.response) co_return outcome.response->head.find(own_put_header) == put_id;
@@ -131,17 +117,13 @@ Task<Result<bool>> S3Store::holds_our_put(std::string key, std::string put_id, M
 }
 
 Task<Result<void>> S3Store::put_inner(std::string key, bytes::BufferList body, PutOptions options) {
-  std::vector<bytes::Bytes> pieces;
-  pieces.reserve(body.size());
-  for (const bytes::Buffer& piece : body) {
-    if (!piece.empty()) pieces.push_back(piece.view());
-  }
+  const std::vector<bytes::Bytes> pieces = s3::pieces_of(body);
   const std::string put_id = fmt::format("{:016x}{:016x}", Reactor::current().random(), Reactor::current().random());
   Call call{.method = "PUT", .path = path_of(key), .body = &pieces, .body_bytes = bytes::total_size(body)};
-  call.headers = {{"x-amz-checksum-crc32c", checksum_text(options.crc32c)}, {std::string(own_put_header), put_id}};
+  call.headers = {{"x-amz-checksum-crc32c", s3::checksum_text(options.crc32c)}, {std::string(own_put_header), put_id}};
   if (options.if_none_match) call.headers.push_back({"if-none-match", "*"});
-  call.payload_hash = options_.sign_payload ? s3::hex(s3::sha256(pieces)) : std::string(unsigned_payload);
-  call.answer_bytes_max = small_answer_bytes_max;
+  call.payload_hash = s3::payload_hash(options_, pieces);
+  call.answer_bytes_max = s3::small_answer_bytes_max;
   call.deadline = options.deadline;
   call.ends_at_deadline = false;
   call.transfer_bytes = call.body_bytes;
@@ -188,7 +170,7 @@ Task<Result<bytes::Buffer>> S3Store::get_inner(std::string key, std::uint64_t of
                                                GetOptions options) {
   const bool ranged = offset_bytes != 0 || size_bytes != 0;
   for (int attempt = 1;; ++attempt) {
-    Call call{.method = "GET", .path = path_of(key), .payload_hash = empty_hash(), .deadline = options.deadline};
+    Call call{.method = "GET", .path = path_of(key), .payload_hash = s3::empty_hash(), .deadline = options.deadline};
     if (size_bytes != 0) {
       const std::uint64_t last =
           offset_bytes + std::min(size_bytes - 1, std::numeric_limits<std::uint64_t>::max() - offset_bytes);
@@ -211,7 +193,7 @@ Task<Result<bytes::Buffer>> S3Store::get_inner(std::string key, std::uint64_t of
     const auto checksum = outcome.response->head.find("x-amz-checksum-crc32c");
     // Composite checksums of multipart objects ("...-3") say nothing about these bytes.
     const bool comparable = !ranged && checksum && checksum->size() == 8;
-    if (!comparable || *checksum == checksum_text(bytes::crc32c(outcome.response->body.view())))
+    if (!comparable || *checksum == s3::checksum_text(bytes::crc32c(outcome.response->body.view())))
       co_return std::move(outcome.response->body);
     if (attempt == checksum_attempts_max || !caller().pay_for_another())
       co_return base::fail(ErrorKind::corrupt,
@@ -220,7 +202,7 @@ Task<Result<bytes::Buffer>> S3Store::get_inner(std::string key, std::uint64_t of
 }
 
 Task<Result<ObjectInfo>> S3Store::head_inner(std::string key, GetOptions options) {
-  Call call{.method = "HEAD", .path = path_of(key), .payload_hash = empty_hash(), .deadline = options.deadline};
+  Call call{.method = "HEAD", .path = path_of(key), .payload_hash = s3::empty_hash(), .deadline = options.deadline};
   CallOutcome outcome = co_await caller().call(std::move(call));
   if (!outcome.response) co_return base::with_context(fmt::format("head '{}'", key), outcome.failure.error);
   const s3::ResponseHead& head = outcome.response->head;
@@ -237,14 +219,14 @@ Task<Result<std::vector<std::string>>> S3Store::remove_some(std::vector<std::str
   const std::string document = s3::delete_request(stored);
   const std::vector<bytes::Bytes> pieces(1, bytes::as_bytes(document));
   Call call{.method = "POST",
-            .path = bucket_path() + (options_.path_style ? "" : "/"),
+            .path = s3::bucket_path(options_),
             .query = {{"delete", ""}},
             .body = &pieces,
             .body_bytes = document.size()};
   const std::string md5 = s3::content_md5(bytes::as_bytes(document));
   call.headers = {{"content-type", "application/xml"}};
   if (md5.empty()) {
-    call.headers.push_back({"x-amz-checksum-crc32c", checksum_text(bytes::crc32c(bytes::as_bytes(document)))});
+    call.headers.push_back({"x-amz-checksum-crc32c", s3::checksum_text(bytes::crc32c(bytes::as_bytes(document)))});
   } else {
     call.headers.push_back({"content-md5", md5});
   }
@@ -258,7 +240,7 @@ Task<Result<std::vector<std::string>>> S3Store::remove_some(std::vector<std::str
   std::vector<s3::DeleteFailure> failures;
   WEIR_CO_TRY_ASSIGN(failures, s3::parse_delete_result(outcome.response->body.text()));
   std::vector<std::string> again;
-  const std::size_t prefix_bytes = options_.prefix.empty() ? 0 : options_.prefix.size() + 1;
+  const std::size_t prefix_bytes = s3::prefix_bytes(options_);
   for (const s3::DeleteFailure& failure : failures) {
     if (failure.code == "NoSuchKey") continue;
     if (std::find(stored.begin(), stored.end(), failure.key) == stored.end()) {
@@ -291,10 +273,10 @@ Task<Result<void>> S3Store::remove_inner(std::vector<std::string> keys, GetOptio
 }
 
 Task<Result<ListPage>> S3Store::list_inner(std::string prefix, std::string start_after, GetOptions options) {
-  const std::size_t cut = options_.prefix.empty() ? 0 : options_.prefix.size() + 1;
+  const std::size_t cut = s3::prefix_bytes(options_);
   Call call{.method = "GET",
-            .path = bucket_path() + (options_.path_style ? "" : "/"),
-            .payload_hash = empty_hash(),
+            .path = s3::bucket_path(options_),
+            .payload_hash = s3::empty_hash(),
             .answer_bytes_max = s3::xml_bytes_max};
   call.query = {{"list-type", "2"}, {"max-keys", fmt::format("{}", request_objects_max)}, {"prefix", stored_key(prefix)}};
   if (!start_after.empty()) call.query.emplace_back("start-after", stored_key(start_after));

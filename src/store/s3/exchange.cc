@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "runtime/reactor.h"
+#include "runtime/sync.h"
 
 namespace weir::store::s3 {
 namespace {
@@ -35,15 +36,16 @@ Task<Result<void>> send(runtime::Stream* stream, const ExchangeRequest* request,
   for (std::size_t i = 0; i < piece_count; ++i) {
     Bytes left = (*request->body)[i];
     while (!left.empty()) {
-      const std::size_t count = std::min(left.size(), write_batch_bytes_max - batch_bytes);
+      const std::size_t count = std::min(left.size(), step_bytes - batch_bytes);
       batch.push_back(left.first(count));
       batch_bytes += count;
       left = left.subspan(count);
-      if (batch_bytes < write_batch_bytes_max) continue;
+      if (batch_bytes < step_bytes) continue;
       auto written = co_await stream->write(std::move(batch), in(timeouts->progress, timeouts->deadline));
       if (!written) co_return failed_io("sending the request", written.error());
       batch.clear();
       batch_bytes = 0;
+      co_await runtime::give_way();
     }
   }
   if (batch_bytes == 0) co_return Result<void>{};
@@ -102,13 +104,19 @@ Task<Result<bytes::Buffer>> read_length(runtime::Stream* stream, Incoming* incom
   const std::size_t at_hand = static_cast<std::size_t>(std::min<std::uint64_t>(length, incoming->end - incoming->begin));
   std::memcpy(slab.writable().data(), incoming->room.data() + incoming->begin, at_hand);
   incoming->begin += at_hand;
+  std::size_t step = 0;
   for (std::size_t have = at_hand; have < length;) {
-    auto count = co_await stream->read_some(slab.writable().subspan(have), in(timeouts->progress, timeouts->deadline));
+    const std::size_t room = std::min<std::size_t>(length - have, step_bytes - step);
+    auto count = co_await stream->read_some(slab.writable().subspan(have, room), in(timeouts->progress, timeouts->deadline));
     if (!count)
       co_return failed_io(fmt::format("reading the answer's body ({} of {} bytes came)", have, length), count.error());
     if (*count == 0)
       co_return base::fail(ErrorKind::io, fmt::format("the connection ended after {} of {} bytes of the answer", have, length));
     have += *count;
+    step += *count;
+    if (step < step_bytes) continue;
+    step = 0;
+    co_await runtime::give_way();
   }
   co_return bytes::Buffer(std::move(slab), 0, length);
 }

@@ -1,8 +1,8 @@
 // store/s3/exchange.h: one HTTP exchange on one connection: the request out, the answer in.
 // Contract:   the head and the body's memory are borrowed until exchange() returns; by then nothing of them is pending. A body
-// of
-//             known length is read straight into the buffer that is returned (what came with the head is copied: at most
-//             head_bytes_max). Every wait has a deadline.
+//             of known length is read straight into the buffer that is returned (what came with the head is copied: at most
+//             head_bytes_max). Every wait has a deadline. Between two steps of a body the reactor does what else is due: an
+//             object of 64 MiB to a near server would otherwise be one long turn in which no client is answered.
 // Failure:    the outcome says what the peer may have seen: `sent` and `answered`. A connection whose outcome is not `reusable`
 //             must be closed.
 // Limits:     the answer's size: success_bytes_max, or error_bytes_max for other statuses.
@@ -19,7 +19,7 @@
 namespace weir::store::s3 {
 
 inline constexpr std::uint64_t error_bytes_max = std::uint64_t{256} << 10U;
-inline constexpr std::size_t write_batch_bytes_max = std::size_t{1} << 20U;  ///< the unit of progress while sending
+inline constexpr std::size_t step_bytes = std::size_t{256} << 10U;  ///< of a body, at most, per turn; the unit of progress
 
 struct Connection {
   std::unique_ptr<runtime::Stream> stream;

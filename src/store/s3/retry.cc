@@ -16,7 +16,7 @@ struct Rule {
 };
 
 // Codes that mean more, or something else, than their status.
-constexpr std::array<Rule, 24> rules{{
+constexpr std::array<Rule, 26> rules{{
     {"SlowDown", {Next::again_slow, ErrorKind::retry, false}},
     {"ServiceUnavailable", {Next::again_slow, ErrorKind::retry, false}},
     {"Throttling", {Next::again_slow, ErrorKind::retry, false}},
@@ -37,6 +37,8 @@ constexpr std::array<Rule, 24> rules{{
     {"TokenRefreshRequired", {Next::fix_secrets, ErrorKind::retry, false}},
     {"InvalidToken", {Next::fix_secrets, ErrorKind::invalid, false}},
     {"InvalidAccessKeyId", {Next::fix_secrets, ErrorKind::invalid, false}},  // rotated keys
+    {"NotImplemented", {Next::fail, ErrorKind::invalid, false}},
+    {"NoSuchUpload", {Next::fail, ErrorKind::not_found, false}},
     {"NoSuchKey", {Next::fail, ErrorKind::not_found, false}},
     {"NoSuchBucket", {Next::fail, ErrorKind::invalid, false}},
     {"QuotaExceeded", {Next::fail, ErrorKind::exhausted, false}},
@@ -77,7 +79,8 @@ std::string hint(std::string_view code, int status, std::string_view real_region
     return "the secret key does not belong to the access key, or a proxy changes requests: check AWS_SECRET_ACCESS_KEY";
   if (code == "AccessDenied")
     return fmt::format(
-        "the credentials may not do this in bucket '{}': they need s3:PutObject, GetObject, DeleteObject and ListBucket",
+        "the credentials may not do this in bucket '{}': they need s3:PutObject, GetObject, DeleteObject, ListBucket, "
+        "ListBucketMultipartUploads and AbortMultipartUpload",
         place.bucket);
   if (code == "RequestTimeTooSkewed") return "this machine's clock is wrong: synchronise it";
   if (code == "BadDigest" || code == "XAmzContentChecksumMismatch" || code == "XAmzContentSHA256Mismatch")

@@ -59,6 +59,22 @@ std::optional<std::int64_t> number(std::string_view text) {
   return value;
 }
 
+std::string document_head(std::string_view root) {
+  return fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
+                     root);
+}
+
+void append_escaped(std::string* out, std::string_view text) {
+  for (const char c : text) {
+    switch (c) {
+      case '&': *out += "&amp;"; break;
+      case '<': *out += "&lt;"; break;
+      case '>': *out += "&gt;"; break;
+      default: *out += c;
+    }
+  }
+}
+
 struct TimeParts {
   std::optional<std::int64_t> year, month, day, hour, minute, second;
 };
@@ -160,22 +176,61 @@ Result<std::vector<DeleteFailure>> parse_delete_result(std::string_view text) {
 }
 
 std::string delete_request(const std::vector<std::string>& keys) {
-  std::string out =
-      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Delete "
-      "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
+  std::string out = document_head("Delete") + "<Quiet>true</Quiet>";
   for (const std::string& key : keys) {
     out += "<Object><Key>";
-    for (const char c : key) {
-      switch (c) {
-        case '&': out += "&amp;"; break;
-        case '<': out += "&lt;"; break;
-        case '>': out += "&gt;"; break;
-        default: out += c;
-      }
-    }
+    append_escaped(&out, key);
     out += "</Key></Object>";
   }
   return out + "</Delete>";
+}
+
+Result<std::string> parse_begun_upload(std::string_view text) {
+  pugi::xml_document document;
+  if (!load(&document, text)) return unreadable("the beginning of an upload");
+  std::string id = text_of(root_of(document, "InitiateMultipartUploadResult"), "UploadId");
+  if (id.empty()) return unreadable("the beginning of an upload");
+  return id;
+}
+
+Result<UploadPage> parse_uploads(std::string_view text) {
+  pugi::xml_document document;
+  if (!load(&document, text)) return unreadable("a list of uploads");
+  const pugi::xml_node root = root_of(document, "ListMultipartUploadsResult");
+  if (!root) return unreadable("a list of uploads");
+  UploadPage page;
+  for (const pugi::xml_node& node : root.children()) {
+    if (local_name(node) != "Upload") continue;
+    MultipartUpload upload{.key = text_of(node, "Key"),
+                           .id = text_of(node, "UploadId"),
+                           .begun_ms = parse_iso_time_ms(text_of(node, "Initiated"))};
+    if (upload.key.empty() || upload.id.empty() || upload.begun_ms < 0) return unreadable("a list of uploads");
+    page.uploads.push_back(std::move(upload));
+  }
+  if (text_of(root, "IsTruncated") != "true") return page;
+  page.next_key = text_of(root, "NextKeyMarker");
+  page.next_id = text_of(root, "NextUploadIdMarker");
+  if (page.uploads.empty() || page.next_key.empty()) return unreadable("a list of uploads");
+  return page;
+}
+
+Result<void> parse_completed_upload(std::string_view text) {
+  pugi::xml_document document;
+  if (!load(&document, text)) return unreadable("the completion of an upload");
+  if (root_of(document, "CompleteMultipartUploadResult")) return {};
+  const ErrorDocument error = parse_error(text);
+  if (error.code.empty()) return unreadable("the completion of an upload");
+  return base::fail(ErrorKind::retry, fmt::format("{} {}", error.code, error.message));
+}
+
+std::string complete_request(const std::vector<CompletedPart>& parts) {
+  std::string out = document_head("CompleteMultipartUpload");
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    out += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>", i + 1);
+    append_escaped(&out, parts[i].etag);
+    out += fmt::format("</ETag><ChecksumCRC32C>{}</ChecksumCRC32C></Part>", parts[i].checksum);
+  }
+  return out + "</CompleteMultipartUpload>";
 }
 
 Result<Credentials> parse_assumed_role(std::string_view text) {

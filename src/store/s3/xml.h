@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/multipart.h"
 #include "store/s3/sigv4.h"
 #include "store/store.h"
 
@@ -41,6 +42,19 @@ struct DeleteFailure {
 /// The errors of a DeleteObjects answer; empty = all removed.
 base::Result<std::vector<DeleteFailure>> parse_delete_result(std::string_view text);
 [[nodiscard]] std::string delete_request(const std::vector<std::string>& keys);
+
+/// CreateMultipartUpload's answer: the upload's id, never empty.
+base::Result<std::string> parse_begun_upload(std::string_view text);
+/// ListMultipartUploads' answer; keys as stored. A page that says there are more names where it ends.
+base::Result<UploadPage> parse_uploads(std::string_view text);
+/// CompleteMultipartUpload answers 200 before it is done: an error may follow as the document.
+base::Result<void> parse_completed_upload(std::string_view text);
+/// Part numbers from 1, with each part's checksum as S3 writes it (base64).
+struct CompletedPart {
+  std::string etag;
+  std::string checksum;
+};
+[[nodiscard]] std::string complete_request(const std::vector<CompletedPart>& parts);
 
 /// AssumeRoleWithWebIdentity's answer.
 base::Result<Credentials> parse_assumed_role(std::string_view text);

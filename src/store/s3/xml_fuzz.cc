@@ -18,6 +18,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     ENSURE(!list->truncated || !list->objects.empty(), "a truncated page without keys would be asked for again for ever");
   }
   (void)parse_delete_result(text);
+  const auto begun = parse_begun_upload(text);
+  if (begun) ENSURE(!begun->empty(), "an upload without an id");
+  const auto uploads = parse_uploads(text);
+  if (uploads) {
+    for (const auto& upload : uploads->uploads)
+      ENSURE(!upload.key.empty() && !upload.id.empty() && upload.begun_ms >= 0, "half an upload");
+    ENSURE(uploads->next_key.empty() || !uploads->uploads.empty(), "a page without uploads that names a next one");
+  }
+  (void)parse_completed_upload(text);
   const auto role = parse_assumed_role(text);
   if (role) ENSURE(!role->access_key_id.empty() && role->expires_ms >= 0, "half a role");
   ENSURE(parse_iso_time_ms(text) >= -1 && parse_http_date_ms(text) >= -1, "a time before 1970");

@@ -68,6 +68,37 @@ TEST(S3Xml, removal) {
   EXPECT_FALSE(parse_delete_result("<Error/>"));
 }
 
+TEST(S3Xml, uploads) {
+  EXPECT_EQ(*parse_begun_upload("<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"),
+            "u1");
+  EXPECT_FALSE(parse_begun_upload("<InitiateMultipartUploadResult><UploadId></UploadId></InitiateMultipartUploadResult>"));
+  const std::string upload =
+      "<Upload><Key>a&amp;b</Key><UploadId>u1</UploadId><Initiated>2010-11-10T20:48:33.000Z</Initiated></Upload>";
+  const auto page = parse_uploads(
+      "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a&amp;b</NextKeyMarker>"
+      "<NextUploadIdMarker>u1</NextUploadIdMarker>" +
+      upload + "</ListMultipartUploadsResult>");
+  ASSERT_TRUE(page);
+  ASSERT_EQ(page->uploads.size(), 1U);
+  EXPECT_EQ(page->uploads.front().key, "a&b");
+  EXPECT_EQ(page->uploads.front().begun_ms, 1289422113000);
+  EXPECT_EQ(page->next_key, "a&b");
+  EXPECT_EQ(page->next_id, "u1");
+  const auto last = parse_uploads("<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>");
+  ASSERT_TRUE(last);
+  EXPECT_TRUE(last->uploads.empty() && last->next_key.empty());
+  for (const char* text :
+       {"", "<ListBucketResult/>", "<ListMultipartUploadsResult><Upload><Key>k</Key></Upload></ListMultipartUploadsResult>",
+        "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>"}) {
+    EXPECT_FALSE(parse_uploads(text)) << text;
+  }
+  EXPECT_TRUE(parse_completed_upload("<CompleteMultipartUploadResult><Key>k</Key></CompleteMultipartUploadResult>"));
+  const auto failed = parse_completed_upload("<Error><Code>InternalError</Code><Message>later</Message></Error>");
+  EXPECT_FALSE(failed);
+  if (!failed) EXPECT_EQ(failed.error().kind, base::ErrorKind::retry);
+  EXPECT_FALSE(parse_completed_upload("<html/>"));
+}
+
 TEST(S3Xml, assumed_role) {
   const auto keys = parse_assumed_role(
       "<AssumeRoleWithWebIdentityResponse "

@@ -8,9 +8,13 @@
 
 #include <fmt/format.h>
 
+#include "base/ensure.h"
+#include "bytes/compression.h"
 #include "bytes/crc32c.h"
 #include "bytes/endian.h"
 #include "runtime/reactor.h"
+#include "store/calls.h"
+#include "store/multipart.h"
 #include "store/s3/xml.h"
 #include "store/url.h"
 
@@ -22,6 +26,9 @@ using s3::Header;
 namespace {
 
 constexpr std::int64_t skew_ms_max = 15 * 60 * 1000;
+constexpr std::uint64_t packed_piece_bytes = 1U << 20U;
+constexpr std::string_view counts_path = "/-/counts";
+constexpr std::string_view get_bandwidth_path = "/-/get-bandwidth/";
 
 std::string xml_text(std::string_view text) {
   std::string out;
@@ -121,17 +128,116 @@ ServedReply FakeS3::error(int status, std::string_view code, std::string_view me
           .body = bytes::Buffer::copy_of(std::string_view(text))};
 }
 
-void FakeS3::store(const std::string& key, std::string_view body) {
-  objects_[key] = Object{.body = bytes::Buffer::copy_of(body), .metadata = {}, .checksum = {}, .modified_ms = now_ms()};
+void FakeS3::store(const std::string& key, std::string_view body) { keep(key, make_object(bytes::Buffer::copy_of(body))); }
+
+FakeS3::Object FakeS3::make_object(const bytes::Buffer& body) const {
+  Object object{.body = {}, .pieces = {}, .size_bytes = body.size(), .metadata = {}, .checksum = {}, .modified_ms = now_ms()};
+  if (!options_.packed) {
+    object.body = body;
+    return object;
+  }
+  for (std::uint64_t at = 0; at < body.size(); at += packed_piece_bytes) {
+    const std::uint64_t size = std::min<std::uint64_t>(packed_piece_bytes, body.size() - at);
+    const auto piece = bytes::compress(bytes::Codec::zstd, body.view().subspan(at, size));
+    ENSURE(piece.has_value(), "a piece of {} bytes cannot be compressed: {}", size, piece.error().text);
+    object.pieces.push_back(bytes::Buffer::copy_of(piece->view()));  // the compressor's room is as large as its input
+  }
+  return object;
+}
+
+bytes::Buffer FakeS3::bytes_of(const Object& object, std::uint64_t begin, std::uint64_t end) {
+  if (object.pieces.empty()) return object.body.slice(begin, end - begin);
+  bytes::SlabRef slab = bytes::SlabRef::allocate(std::max<std::uint64_t>(end - begin, 1));
+  for (std::uint64_t at = begin; at < end;) {
+    const auto piece = bytes::decompress(bytes::Codec::zstd, object.pieces[at / packed_piece_bytes].view(), packed_piece_bytes);
+    ENSURE(piece.has_value(), "a piece cannot be decompressed: {}", piece.error().text);
+    const std::uint64_t within = at % packed_piece_bytes;
+    const std::uint64_t size = std::min<std::uint64_t>(piece->size() - within, end - at);
+    std::memcpy(slab.writable().data() + (at - begin), piece->view().data() + within, size);
+    at += size;
+  }
+  return {std::move(slab), 0, end - begin};
+}
+
+std::uint64_t FakeS3::kept_bytes_of(const Object& object) {
+  std::uint64_t sum_bytes = object.body.size();
+  for (const bytes::Buffer& piece : object.pieces) sum_bytes += piece.size();
+  return sum_bytes;
+}
+
+void FakeS3::keep(const std::string& key, Object object) {
+  drop(key);
+  kept_bytes_ += kept_bytes_of(object);
+  objects_[key] = std::move(object);
+}
+
+void FakeS3::drop(const std::string& key) {
+  const auto found = objects_.find(key);
+  if (found == objects_.end()) return;
+  kept_bytes_ -= kept_bytes_of(found->second);
+  objects_.erase(found);
+}
+
+std::optional<ServedReply> FakeS3::control(const s3::RequestHead& head) {
+  if (!options_.control) return std::nullopt;
+  if (head.method == "GET" && head.target == counts_path) {
+    const std::string text = fmt::format(
+        R"({{"puts":{},"gets":{},"heads":{},"lists":{},"removals":{},"others":{},"put_bytes":{},"get_bytes":{},"objects":{},"kept_bytes":{}}})",
+        counts_.puts, counts_.gets, counts_.heads, counts_.lists, counts_.removals, counts_.others, counts_.put_bytes,
+        counts_.get_bytes, objects_.size(), kept_bytes_);
+    return ServedReply{.status = 200,
+                       .headers = {{"content-type", "application/json"}},
+                       .body = bytes::Buffer::copy_of(std::string_view(text))};
+  }
+  if (head.method == "PUT" && head.target.starts_with(get_bandwidth_path)) {
+    const std::string_view number = std::string_view(head.target).substr(get_bandwidth_path.size());
+    const auto parsed = std::from_chars(number.data(), number.data() + number.size(), options_.get_bytes_per_second);
+    if (parsed.ec != std::errc{} || parsed.ptr != number.data() + number.size()) return error(400, "InvalidArgument");
+    return ServedReply{.status = 200, .headers = {}, .body = {}};
+  }
+  return std::nullopt;
+}
+
+void FakeS3::count(const s3::RequestHead& head, std::size_t body_bytes) {
+  const std::size_t question = head.target.find('?');
+  const std::string_view query = question == std::string::npos ? "" : std::string_view(head.target).substr(question);
+  const bool lists = query.find("list-type") != std::string_view::npos || query.find("uploads") != std::string_view::npos;
+  if (head.method == "PUT") {
+    ++counts_.puts;
+    counts_.put_bytes += body_bytes;
+  } else if (head.method == "HEAD") {
+    ++counts_.heads;
+  } else if (head.method == "GET") {
+    ++(lists ? counts_.lists : counts_.gets);
+  } else if (head.method == "POST" && query.find("delete") != std::string_view::npos) {
+    ++counts_.removals;
+  } else {
+    ++counts_.others;
+  }
+}
+
+// How long an answer of so many bytes waits until those before it and its own have gone out at the limit.
+base::Duration FakeS3::turn_of(std::size_t body_bytes) {
+  if (options_.get_bytes_per_second == 0) return {};
+  const base::MonoTime now = runtime::Reactor::current().now();
+  const std::chrono::duration<double> takes(static_cast<double>(body_bytes) /
+                                            static_cast<double>(options_.get_bytes_per_second));
+  free_at_ = std::max(free_at_, now) + std::chrono::duration_cast<base::Duration>(takes);
+  return free_at_ - now;
 }
 
 Task<ServedReply> FakeS3::handle(ServedRequest request) {
+  if (auto answer = control(request.head)) co_return std::move(*answer);
   ++request_count_;
   const Fault fault = plan ? plan(request.head, request_count_) : Fault{};
   if (fault.delay > base::Duration::zero()) (void)(co_await runtime::sleep_for(fault.delay));
   ServedReply reply;
   if (fault.status == 0 && !fault.reset && !fault.hang) {
     reply = dispatch(request, fault);
+    if (request.head.method == "GET") {
+      const base::Duration turn = turn_of(reply.body.size());
+      if (turn > base::Duration::zero()) (void)(co_await runtime::sleep_for(turn));
+    }
   } else {
     if (fault.apply) (void)dispatch(request, fault);
     reply = error(fault.status, fault.code, fault.message);
@@ -214,10 +320,18 @@ std::optional<ServedReply> FakeS3::check_signature(const ServedRequest& request,
 }
 
 ServedReply FakeS3::dispatch(const ServedRequest& request, const Fault& fault) {
+  count(request.head, request.body.size());
   const Target target = target_of(request.head);
   if (auto refused = check_signature(request, target)) return std::move(*refused);
   if (target.bucket != options_.bucket) return error(404, "NoSuchBucket", "The specified bucket does not exist");
   const std::string& method = request.head.method;
+  if (method == "GET" && target.key.empty() && target.query.contains("uploads")) return list_uploads(target);
+  if (method == "POST" && !target.key.empty() && target.query.contains("uploads")) return begin_upload(target);
+  if (!target.key.empty() && target.query.contains("uploadId")) {
+    if (method == "PUT") return put_part(request, target);
+    if (method == "POST") return complete_upload(request, target);
+    if (method == "DELETE") return abort_upload(target);
+  }
   if (method == "PUT" && !target.key.empty()) return put(request, target);
   if ((method == "GET" || method == "HEAD") && !target.key.empty()) return get(request, target);
   if (method == "GET" && target.query.contains("list-type")) return list(target);
@@ -232,11 +346,12 @@ ServedReply FakeS3::put(const ServedRequest& request, const Target& target) {
   if (s3::find_header(request.head.headers, "if-none-match") == "*" && objects_.contains(target.key)) {
     return error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
   }
-  Object object{.body = request.body, .metadata = {}, .checksum = checksum, .modified_ms = now_ms()};
+  Object object = make_object(request.body);
+  object.checksum = checksum;
   for (const Header& header : request.head.headers) {
     if (header.name.starts_with("x-amz-meta-")) object.metadata.push_back(header);
   }
-  objects_[target.key] = std::move(object);
+  keep(target.key, std::move(object));
   ++puts_applied_[target.key];
   return {.status = 200, .headers = {{"etag", "\"fake\""}}, .body = {}};
 }
@@ -245,19 +360,22 @@ ServedReply FakeS3::get(const ServedRequest& request, const Target& target) {
   const auto found = objects_.find(target.key);
   if (found == objects_.end()) return error(404, "NoSuchKey", "The specified key does not exist.");
   const Object& object = found->second;
-  ServedReply reply{.status = 200, .headers = object.metadata, .body = object.body};
+  ServedReply reply{.status = 200, .headers = object.metadata, .body = {}};
   reply.headers.push_back({"last-modified", http_date(object.modified_ms)});
   const auto range = s3::find_header(request.head.headers, "range");
   if (range) {
-    const auto wanted = range_of(*range, object.body.size());
+    const auto wanted = range_of(*range, object.size_bytes);
     if (!wanted) return error(416, "InvalidRange", "The requested range is not satisfiable");
     reply.status = 206;
     reply.headers.push_back(
-        {"content-range", fmt::format("bytes {}-{}/{}", wanted->begin, wanted->end - 1, object.body.size())});
-    reply.body = object.body.slice(wanted->begin, wanted->end - wanted->begin);
-  } else if (s3::find_header(request.head.headers, "x-amz-checksum-mode") == "ENABLED" && !object.checksum.empty()) {
-    reply.headers.push_back({"x-amz-checksum-crc32c", object.checksum});
+        {"content-range", fmt::format("bytes {}-{}/{}", wanted->begin, wanted->end - 1, object.size_bytes)});
+    reply.body = bytes_of(object, wanted->begin, wanted->end);
+  } else {
+    reply.body = bytes_of(object, 0, object.size_bytes);
+    if (s3::find_header(request.head.headers, "x-amz-checksum-mode") == "ENABLED" && !object.checksum.empty())
+      reply.headers.push_back({"x-amz-checksum-crc32c", object.checksum});
   }
+  if (request.head.method == "GET") counts_.get_bytes += reply.body.size();
   return reply;
 }
 
@@ -279,7 +397,7 @@ ServedReply FakeS3::list(const Target& target) {
     ++key_count;
     contents += fmt::format(
         "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;fake&quot;</ETag><Size>{}</Size></Contents>",
-        xml_text(at->first), iso_date(at->second.modified_ms), at->second.body.size());
+        xml_text(at->first), iso_date(at->second.modified_ms), at->second.size_bytes);
   }
   const std::string text = fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult "
@@ -309,7 +427,7 @@ ServedReply FakeS3::remove_many(const ServedRequest& request, const Fault& fault
     const auto failed = std::find_if(fault.removal_errors.begin(), fault.removal_errors.end(),
                                      [&](const auto& one) { return one.first == key; });
     if (failed == fault.removal_errors.end()) {
-      objects_.erase(key);
+      drop(key);
     } else {
       failures +=
           fmt::format("<Error><Key>{}</Key><Code>{}</Code><Message>planned</Message></Error>", xml_text(key), failed->second);
@@ -318,6 +436,91 @@ ServedReply FakeS3::remove_many(const ServedRequest& request, const Fault& fault
   if (key_count > 1000) return error(400, "MalformedXML");
   const std::string text =
       fmt::format("<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{}</DeleteResult>", failures);
+  return {.status = 200, .headers = {}, .body = bytes::Buffer::copy_of(std::string_view(text))};
+}
+
+ServedReply FakeS3::begin_upload(const Target& target) {
+  const std::string id = fmt::format("upload-{:06}", ++uploads_begun_);
+  uploads_[id] = {.key = target.key, .begun_ms = now_ms(), .parts = {}};
+  const std::string text = fmt::format(
+      "<InitiateMultipartUploadResult><Bucket>{}</Bucket><Key>{}</Key><UploadId>{}</UploadId></InitiateMultipartUploadResult>",
+      options_.bucket, xml_text(target.key), id);
+  return {.status = 200, .headers = {}, .body = bytes::Buffer::copy_of(std::string_view(text))};
+}
+
+ServedReply FakeS3::put_part(const ServedRequest& request, const Target& target) {
+  const auto found = uploads_.find(target.query.at("uploadId"));
+  if (found == uploads_.end() || found->second.key != target.key) return error(404, "NoSuchUpload");
+  const std::string checksum(s3::find_header(request.head.headers, "x-amz-checksum-crc32c").value_or(""));
+  if (!checksum.empty() && checksum != crc_text(request.body.view())) return error(400, "BadDigest");
+  std::uint32_t number = 0;
+  const std::string stated = target.query.contains("partNumber") ? target.query.at("partNumber") : "";
+  std::from_chars(stated.data(), stated.data() + stated.size(), number);
+  if (number < 1 || number > 10'000) return error(400, "InvalidArgument");
+  found->second.parts[number] = request.body;
+  return {.status = 200, .headers = {{"etag", fmt::format("\"part-{}\"", number)}}, .body = {}};
+}
+
+ServedReply FakeS3::complete_upload(const ServedRequest& request, const Target& target) {
+  const auto found = uploads_.find(target.query.at("uploadId"));
+  if (found == uploads_.end() || found->second.key != target.key) return error(404, "NoSuchUpload");
+  bytes::BufferList body;
+  std::string_view rest = request.body.text();
+  std::uint32_t last = 0;
+  for (std::size_t at = rest.find("<PartNumber>"); at != std::string_view::npos; at = rest.find("<PartNumber>")) {
+    rest.remove_prefix(at + 12);
+    std::uint32_t number = 0;
+    std::from_chars(rest.data(), rest.data() + rest.size(), number);
+    const auto part = found->second.parts.find(number);
+    // With the quotes or without: servers take both.
+    const bool named = rest.find(fmt::format("<ETag>\"part-{}\"</ETag>", number)) != std::string_view::npos ||
+                       rest.find(fmt::format("<ETag>part-{}</ETag>", number)) != std::string_view::npos;
+    if (number <= last || part == found->second.parts.end() || !named) return error(400, "InvalidPart");
+    if (!body.empty() && body.back().size() < part_bytes_min) return error(400, "EntityTooSmall");
+    last = number;
+    body.push_back(part->second);
+  }
+  if (body.empty()) return error(400, "MalformedXML");
+  keep(target.key, make_object(join(body)));
+  ++puts_applied_[target.key];
+  uploads_.erase(found);
+  const std::string text =
+      fmt::format("<CompleteMultipartUploadResult><Key>{}</Key></CompleteMultipartUploadResult>", xml_text(target.key));
+  return {.status = 200, .headers = {}, .body = bytes::Buffer::copy_of(std::string_view(text))};
+}
+
+ServedReply FakeS3::abort_upload(const Target& target) {
+  const auto found = uploads_.find(target.query.at("uploadId"));
+  if (found == uploads_.end() || found->second.key != target.key) return error(404, "NoSuchUpload");
+  uploads_.erase(found);
+  return {.status = 204, .headers = {}, .body = {}};
+}
+
+ServedReply FakeS3::list_uploads(const Target& target) {
+  const auto value = [&](const char* name) { return target.query.contains(name) ? target.query.at(name) : std::string(); };
+  std::size_t uploads_max = 1000;
+  const std::string stated = value("max-uploads");
+  std::from_chars(stated.data(), stated.data() + stated.size(), uploads_max);
+  std::map<std::pair<std::string, std::string>, std::int64_t> all;  // in the order that S3 lists them in
+  for (const auto& [id, upload] : uploads_) all[{upload.key, id}] = upload.begun_ms;
+  const std::pair<std::string, std::string> after{value("key-marker"), value("upload-id-marker")};
+  std::string contents;
+  std::string next;
+  std::size_t count = 0;
+  for (const auto& [name, begun_ms] : all) {
+    if (!name.first.starts_with(value("prefix")) || name <= after || (after.second.empty() && name.first == after.first))
+      continue;
+    if (count == uploads_max) break;
+    ++count;
+    contents += fmt::format("<Upload><Key>{}</Key><UploadId>{}</UploadId><Initiated>{}</Initiated></Upload>",
+                            xml_text(name.first), name.second, iso_date(begun_ms));
+    next = fmt::format("<NextKeyMarker>{}</NextKeyMarker><NextUploadIdMarker>{}</NextUploadIdMarker>", xml_text(name.first),
+                       name.second);
+    if (name == all.rbegin()->first) next.clear();
+  }
+  const std::string text =
+      fmt::format("<ListMultipartUploadsResult><IsTruncated>{}</IsTruncated>{}{}</ListMultipartUploadsResult>", !next.empty(),
+                  next, contents);
   return {.status = 200, .headers = {}, .body = bytes::Buffer::copy_of(std::string_view(text))};
 }
 

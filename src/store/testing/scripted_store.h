@@ -2,12 +2,14 @@
 // Contract:   one reactor. The hooks are asked before each call; unset: no fault. Calls are counted and their keys kept.
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "runtime/sync.h"
 #include "store/memory.h"
+#include "store/multipart.h"
 
 namespace weir::store::testing {
 
@@ -16,6 +18,39 @@ enum class Fault : std::uint8_t {
   refuse,      ///< not done, and said so (retry)
   drop,        ///< not done, outcome unknown
   lose_reply,  ///< done, outcome unknown
+};
+
+/// Uploads in parts that somebody else began; nothing can be added to them.
+class ScriptedUploads final : public Multipart {
+ public:
+  std::vector<MultipartUpload> under_way;
+  std::optional<base::ErrorKind> refuse;  ///< every call, with this
+  std::size_t page_size = 1000;
+
+  runtime::Task<base::Result<MultipartUpload>> begin(std::string, GetOptions) override { std::abort(); }
+  runtime::Task<base::Result<UploadPart>> put_part(MultipartUpload, std::uint32_t, bytes::BufferList, PutOptions) override {
+    std::abort();
+  }
+  runtime::Task<base::Result<void>> complete(MultipartUpload, std::vector<UploadPart>, GetOptions) override { std::abort(); }
+  runtime::Task<base::Result<void>> abort(MultipartUpload upload, GetOptions) override {
+    if (refuse) co_return base::fail(*refuse, "refused");
+    std::erase_if(under_way, [&](const MultipartUpload& one) { return one.id == upload.id; });
+    co_return base::Result<void>{};
+  }
+  runtime::Task<base::Result<UploadPage>> list(std::string, std::string, std::string after_id, GetOptions) override {
+    if (refuse) co_return base::fail(*refuse, "refused");
+    UploadPage page;
+    for (const MultipartUpload& one : under_way) {  // in order of their ids
+      if (one.id <= after_id) continue;
+      if (page.uploads.size() == page_size) {
+        page.next_key = page.uploads.back().key;
+        page.next_id = page.uploads.back().id;
+        break;
+      }
+      page.uploads.push_back(one);
+    }
+    co_return page;
+  }
 };
 
 class ScriptedStore final : public ObjectStore {
@@ -66,10 +101,12 @@ class ScriptedStore final : public ObjectStore {
     co_return co_await memory.list(std::move(prefix), std::move(start_after), options);
   }
   [[nodiscard]] std::optional<base::WallMs> now_ms() const override { return clock_ms; }
+  [[nodiscard]] Multipart* multipart() override { return &uploads; }
   [[nodiscard]] std::string description() const override { return "scripted"; }
   runtime::Task<void> stop() override { return memory.stop(); }
 
   MemoryStore memory;
+  ScriptedUploads uploads;
   std::optional<base::WallMs> clock_ms;
   std::vector<std::string> puts;     ///< keys, in order of calls
   std::vector<std::string> removed;  ///< keys, in order of calls that were done

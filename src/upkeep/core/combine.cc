@@ -55,4 +55,29 @@ object::PartitionEntry combine_entries(std::span<const CombinePart> parts) {
   return out;
 }
 
+object::PartitionEntry cut_entry(const object::PartitionEntry& entry, model::Offset from, model::Offset end) {
+  ENSURE(from < end && end <= entry.end_offset, "[{}, {}) of an entry up to {}", from.value(), end.value(),
+         entry.end_offset.value());
+  const bool whole = end == entry.end_offset;
+  object::PartitionEntry out{.partition = entry.partition,
+                             .base_offset = from,
+                             .end_offset = end,
+                             .max_timestamp = entry.max_timestamp,
+                             .last_stable_offset = whole ? entry.last_stable_offset : std::min(entry.last_stable_offset, end),
+                             .first_unstable_offset = whole ? entry.first_unstable_offset : model::Offset(-1)};
+  for (const object::EpochStart& epoch : entry.epochs) {
+    if (epoch.start >= end) break;
+    if (epoch.start <= from) out.epochs.clear();  // the one before it is not in force any more
+    out.epochs.push_back(epoch);
+  }
+  for (const object::AbortedSpan& span : entry.aborted) {
+    if (span.last >= from && span.last < end) out.aborted.push_back(span);
+  }
+  for (const object::TimeIndexEntry& point : entry.time_index) {
+    if (point.offset >= from && point.offset < end) out.time_index.push_back(point);
+  }
+  if (whole) out.producers = entry.producers;
+  return out;
+}
+
 }  // namespace weir::upkeep

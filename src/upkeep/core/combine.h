@@ -21,4 +21,8 @@ struct CombinePart {
 /// All but blocks and payload_bytes. `parts` ascend and are of one partition, one at least.
 [[nodiscard]] object::PartitionEntry combine_entries(std::span<const CombinePart> parts);
 
+/// The part [from, end) of a combined entry, for one of several objects: all but blocks and payload_bytes. `from` may lie above the
+/// entry's first offset: what lies below states producers only. What producers did is stated with the entry's end.
+[[nodiscard]] object::PartitionEntry cut_entry(const object::PartitionEntry& entry, model::Offset from, model::Offset end);
+
 }  // namespace weir::upkeep

@@ -56,6 +56,33 @@ TEST(Combine, AStatementOpensNoTransaction) {
   EXPECT_EQ(combine_entries(statement).producers.at(0).open_transaction_start, Offset(-1));
 }
 
+TEST(Combine, APieceHoldsWhatLiesWithinIt) {
+  object::PartitionEntry whole = entry(10, 40);
+  whole.epochs = {{.epoch = model::LeaderEpoch(1), .start = Offset(5)},
+                  {.epoch = model::LeaderEpoch(2), .start = Offset(15)},
+                  {.epoch = model::LeaderEpoch(3), .start = Offset(30)}};
+  whole.aborted = {{.producer_id = model::ProducerId(1), .first = Offset(8), .last = Offset(12)},
+                   {.producer_id = model::ProducerId(2), .first = Offset(18), .last = Offset(33)}};
+  whole.time_index = {{.timestamp = 50, .offset = Offset(10)}, {.timestamp = 100, .offset = Offset(25)}};
+  whole.producers = {{.producer_id = model::ProducerId(1)}};
+  whole.last_stable_offset = Offset(40);
+  const object::PartitionEntry low = cut_entry(whole, Offset(10), Offset(25));
+  EXPECT_EQ(low.base_offset, Offset(10));
+  EXPECT_EQ(low.end_offset, Offset(25));
+  EXPECT_THAT(low.epochs, ElementsAre(whole.epochs[0], whole.epochs[1]));
+  EXPECT_THAT(low.aborted, ElementsAre(whole.aborted[0]));
+  EXPECT_THAT(low.time_index, ElementsAre(whole.time_index[0]));
+  EXPECT_TRUE(low.producers.empty()) << "the last piece states them, once";
+  EXPECT_EQ(low.last_stable_offset, Offset(25));
+  const object::PartitionEntry high = cut_entry(whole, Offset(25), Offset(40));
+  EXPECT_THAT(high.epochs, ElementsAre(whole.epochs[1], whole.epochs[2])) << "and the one in force at its start";
+  EXPECT_THAT(high.aborted, ElementsAre(whole.aborted[1]));
+  EXPECT_THAT(high.time_index, ElementsAre(whole.time_index[1]));
+  EXPECT_EQ(high.producers.size(), 1U);
+  const object::PartitionEntry readable = cut_entry(whole, Offset(20), Offset(40));
+  EXPECT_THAT(readable.time_index, ElementsAre(whole.time_index[1])) << "what lies below is not in it";
+}
+
 // Opening from the merged entry is as opening from its parts.
 TEST(Combine, ProducersAreRememberedAsFromTheParts) {
   std::mt19937_64 random(11);

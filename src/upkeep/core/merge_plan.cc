@@ -33,7 +33,8 @@ MergePlanner::Item MergePlanner::make_item(MergeObject object) const {
     ENSURE(i == 0 || entries[i - 1].partition < entries[i].partition, "entries of an object must ascend by partition");
     item.live_bytes += entries[i].bytes;
   }
-  item.ripe = item.live_bytes >= ripe_bytes();
+  // By what it held when it was made: what was split off it since changes nothing.
+  item.ripe = std::max(item.live_bytes, item.object.size_bytes) >= ripe_bytes();
   return item;
 }
 
@@ -97,16 +98,21 @@ std::size_t MergePlanner::ripe_end() const {
   return end;
 }
 
-std::vector<std::uint64_t> MergePlanner::gathered(std::size_t ripe_end) const {
-  std::vector<std::uint64_t> bytes(bytes_of_.size());
-  std::vector<bool> over(bytes_of_.size());  // something of it stays: what follows stays too
+std::vector<MergePlanner::Gathered> MergePlanner::gathered(std::size_t ripe_end) const {
+  std::vector<Gathered> of(bytes_of_.size());
   for (std::size_t i = 0; i < ripe_end; ++i) {
-    for (const MergeEntry& entry : items_[i].object.entries) {
-      if (entry.stays || items_[i].object.refused) over[entry.partition] = true;
-      if (!over[entry.partition]) bytes[entry.partition] += entry.bytes;
+    const Item& item = items_[i];
+    // Headers and footers are a little of an object; taking them for something that has left it only makes splits smaller.
+    const bool begun = item.live_bytes < item.object.size_bytes - item.object.size_bytes / begun_share;
+    for (const MergeEntry& entry : item.object.entries) {
+      Gathered& partition = of[entry.partition];
+      if (entry.stays || item.object.refused) partition.over = true;
+      if (partition.over) continue;
+      partition.bytes += entry.bytes;
+      partition.begun = partition.begun || begun;
     }
   }
-  return bytes;
+  return of;
 }
 
 std::uint64_t MergePlanner::held_bytes(const Item& item) {
@@ -143,13 +149,16 @@ std::optional<MergePlanner::Run> MergePlanner::tier_run() const {
       std::size_t end = first;
       std::size_t members = 0;
       std::uint64_t bytes = 0;
-      for (; end < items_.size() && !passed_over(items_[end]); ++end) {
+      // What is left of ripe objects is not written again together with uploads: most of it will be split off soon.
+      for (; end < items_.size() && !passed_over(items_[end]) && items_[end].ripe == items_[first].ripe; ++end) {
         bytes += items_[end].live_bytes;
         if (items_[end].live_bytes >= bound / tier_factor || share == lowest_share) ++members;
       }
       const Run run = fitting(first, end);
-      if (run.count > 1 && (members >= limits_.fan_in_max || bytes >= limits_.memory_bytes)) return run;
-      first = end;
+      const bool enough = members >= limits_.fan_in_max || bytes >= limits_.memory_bytes;
+      if (enough && run.count > 1) return run;
+      // The first one does not fit beside the second: those behind it may.
+      first = enough ? first + 1 : end;
     }
   }
   return std::nullopt;
@@ -215,16 +224,18 @@ MergeJob MergePlanner::make_split(const std::vector<std::uint32_t>& chosen, std:
 // Neighbouring partitions: one range of an input then covers several of them.
 std::optional<MergeJob> MergePlanner::split_job(std::uint64_t min_bytes) const {
   if (!limits_.splits) return std::nullopt;
-  const auto enough = [min_bytes](std::uint64_t bytes) { return bytes >= min_bytes; };
-  if (std::ranges::none_of(bytes_of_, enough)) return std::nullopt;
+  // What lies in objects of which other partitions have left goes a little earlier: then all of the object is done.
+  const std::uint64_t along_bytes = min_bytes - min_bytes / along_share;
+  if (std::ranges::none_of(bytes_of_, [along_bytes](std::uint64_t bytes) { return bytes >= along_bytes; })) return std::nullopt;
   const std::size_t end = under_pressure() ? items_.size() : ripe_end();
-  const std::vector<std::uint64_t> bytes = gathered(end);
+  const std::vector<Gathered> all = gathered(end);
   std::vector<std::uint32_t> chosen;
   std::uint64_t total_bytes = 0;
-  for (std::uint32_t partition = 0; partition < bytes.size(); ++partition) {
-    if (!enough(bytes[partition])) continue;
-    if (!chosen.empty() && total_bytes + bytes[partition] > limits_.memory_bytes) break;
-    total_bytes += bytes[partition];
+  for (std::uint32_t partition = 0; partition < all.size(); ++partition) {
+    const Gathered& of = all[partition];
+    if (of.bytes < (of.begun ? along_bytes : min_bytes) || of.bytes == 0) continue;
+    if (!chosen.empty() && total_bytes + of.bytes > limits_.memory_bytes) break;
+    total_bytes += of.bytes;
     chosen.push_back(partition);
   }
   if (chosen.empty()) return std::nullopt;

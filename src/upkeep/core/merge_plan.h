@@ -27,6 +27,11 @@ inline constexpr std::size_t tier_count = 4;
 inline constexpr std::uint64_t range_gap_bytes_max = 1U << 20U;
 /// An object of which at least one part in this many is live is read whole.
 inline constexpr std::uint64_t read_whole_share = 2;
+/// Once a partition has left an object, those that are at most one part in this many short of a split follow: the object is read while
+/// its neighbours are, and is dead when all have left it.
+inline constexpr std::uint64_t along_share = 3;
+/// An object of which at least one part in this many is not live has been begun.
+inline constexpr std::uint64_t begun_share = 128;
 
 struct MergeLimits {
   std::size_t fan_in_max = tier_factor;            ///< inputs of a tier job
@@ -101,7 +106,13 @@ class MergePlanner {
   [[nodiscard]] Item make_item(MergeObject object) const;
   void account(const Item& item, bool add);
   [[nodiscard]] std::size_t ripe_end() const;
-  [[nodiscard]] std::vector<std::uint64_t> gathered(std::size_t ripe_end) const;
+  /// What could be split off of a partition.
+  struct Gathered {
+    std::uint64_t bytes = 0;
+    bool over = false;   ///< something of it stays: what follows stays too
+    bool begun = false;  ///< some of it lies in an object that other partitions have left
+  };
+  [[nodiscard]] std::vector<Gathered> gathered(std::size_t ripe_end) const;
   /// Read whole: an object is in memory with what is dead in it.
   [[nodiscard]] static std::uint64_t held_bytes(const Item& item);
   [[nodiscard]] Run fitting(std::size_t first, std::size_t end) const;

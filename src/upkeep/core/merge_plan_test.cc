@@ -61,7 +61,7 @@ TEST(MergePlan, AJobHoldsNoMoreThanItsMemory) {
 
 TEST(MergePlan, ARipeObjectParts) {
   MergePlanner planner(small);
-  planner.add(object(1, {entry(0, 5, 100), entry(1, 5, 500), entry(2, 5, 399)}));
+  planner.add(object(1, {entry(0, 5, 100), entry(1, 5, 500), entry(2, 5, 266)}));
   planner.add(object(2, {entry(0, 7, 10), entry(1, 7, 10), entry(2, 7, 10)}));
   const auto job = planner.next();
   ASSERT_TRUE(job);
@@ -78,6 +78,77 @@ TEST(MergePlan, ARipeObjectParts) {
   planner.covered(2, model::Offset(6));
   EXPECT_THAT(planner.take_dead(), ElementsAre(id(1)));
   EXPECT_EQ(planner.live_bytes(), 30U);
+}
+
+TEST(MergePlan, WhatAPartitionHasLeftIsLeftByTheOthersSoon) {
+  MergePlanner planner(small);
+  planner.add(object(1, {entry(0, 5, 700), entry(1, 5, 267), entry(2, 5, 266)}));
+  planner.add(object(2, {entry(0, 7, 10), entry(1, 7, 10), entry(2, 7, 100)}));
+  auto job = planner.next();
+  ASSERT_TRUE(job);
+  ASSERT_THAT(job->parts, SizeIs(1)) << "nothing has left the object yet";
+  EXPECT_EQ(job->parts[0].partition, 0U);
+  planner.covered(0, model::Offset(5));
+  job = planner.next();
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->kind, MergeJob::Kind::split);
+  ASSERT_THAT(job->parts, SizeIs(1)) << "two thirds of a split, and not less";
+  EXPECT_EQ(job->parts[0].partition, 1U);
+  planner.covered(1, model::Offset(5));
+  EXPECT_FALSE(planner.next());
+}
+
+// A run found it: half of an object was left, and did not fit into one job beside the next one's rest. Nothing was merged behind them
+// until there were too many objects.
+TEST(MergePlan, WhatDoesNotFitTogetherHoldsUpNobody) {
+  MergePlanner planner(small);
+  MergeObject left = object(1, {entry(0, 5, 150), entry(1, 5, 150)});
+  left.size_bytes = 900;
+  planner.add(left);
+  left = object(2, {entry(2, 5, 200), entry(3, 5, 190)});
+  left.size_bytes = 780;  // it would be read whole, and so would the next one
+  planner.add(left);
+  left = object(3, {entry(0, 6, 100), entry(1, 6, 100), entry(4, 6, 130)});
+  left.size_bytes = 660;
+  planner.add(left);
+  for (std::uint64_t n = 4; n <= 7; ++n) planner.add(object(n, {entry(5, static_cast<std::int64_t>(n), 100)}));
+  const auto job = planner.next();
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->kind, MergeJob::Kind::tier);
+  EXPECT_THAT(job->inputs, ElementsAre(id(4), id(5), id(6), id(7)));
+}
+
+TEST(MergePlan, RestsOfRipeObjectsAreNotWrittenAgainWithUploads) {
+  MergePlanner planner(small);
+  const auto rest = [](std::uint64_t n) {
+    MergeObject left = object(n, {entry(0, static_cast<std::int64_t>(n), 40)});
+    left.size_bytes = 900;
+    return left;
+  };
+  for (std::uint64_t n = 1; n <= 2; ++n) planner.add(rest(n));
+  for (std::uint64_t n = 3; n <= 6; ++n) planner.add(object(n, {entry(0, static_cast<std::int64_t>(n), 100)}));
+  auto job = planner.next();
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->kind, MergeJob::Kind::tier);
+  EXPECT_THAT(job->inputs, ElementsAre(id(3), id(4), id(5), id(6)));
+
+  MergePlanner rests(small);
+  for (std::uint64_t n = 1; n <= 4; ++n) rests.add(rest(n));
+  job = rests.next();
+  ASSERT_TRUE(job) << "with one another, once they are enough";
+  EXPECT_THAT(job->inputs, ElementsAre(id(1), id(2), id(3), id(4)));
+}
+
+// Each plan is made anew from what the log says: what was split off an object before does not make it a young one.
+TEST(MergePlan, WhatTiersHaveFinishedWithStaysRipe) {
+  MergePlanner planner(small);
+  MergeObject left = object(1, {entry(2, 5, 450)});
+  left.size_bytes = 900;
+  planner.add(left);
+  const auto job = planner.next();
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->kind, MergeJob::Kind::split);
+  EXPECT_EQ(job->parts.at(0).covers_to, model::Offset(5));
 }
 
 TEST(MergePlan, APartitionLargerThanAJobGoesInParts) {
@@ -191,6 +262,42 @@ TEST(MergePlan, CallsOfAVirtualDay) {
     EXPECT_LE(days.objects_max, load.limits.objects_max);
     EXPECT_LE(days.job_bytes_max, load.limits.memory_bytes);
   }
+}
+
+// No load is even: batches are whole, and uploads cut between them.
+TEST(MergePlan, AnUnevenLoadCostsHardlyMore) {
+  testing::MergeLoad even{.bytes_per_second = 50'000'000, .partition_count = 22, .upload_bytes = 4ULL << 20U, .hours = 1};
+  even.limits.memory_bytes = 48ULL << 20U;
+  even.limits.split_bytes = 16ULL << 20U;
+  even.limits.split_object_max = 32ULL << 20U;
+  testing::MergeLoad wide{
+      .broker_count = 3, .bytes_per_second = 333'000'000, .partition_count = 333, .upload_bytes = 128ULL << 20U, .hours = 2};
+  wide.limits.memory_bytes = 2ULL << 30U;
+  for (testing::MergeLoad load : {even, wide}) {
+    const double calls = testing::run_merge_days(load).calls_per_gb();
+    for (const std::uint32_t percent : {5U, 20U, 40U}) {
+      load.uneven_percent = percent;
+      const testing::MergeDays days = testing::run_merge_days(load);
+      EXPECT_LE(days.calls_per_gb(), calls * 1.05) << percent << " %";
+      EXPECT_LE(days.rewritten(), 2.1) << percent << " %";
+      EXPECT_LE(days.objects_max, 64U) << percent << " %";
+      EXPECT_EQ(days.lost_bytes, 0U);
+    }
+  }
+}
+
+// What bench/merges holds a real run against: as many bytes as that run had, in uploads of exactly their size.
+TEST(MergePlan, ADayEndsAfterItsBytes) {
+  testing::MergeLoad load{
+      .bytes_per_second = 100'000'000, .partition_count = 22, .upload_bytes = 4ULL << 20U, .bytes_max = 2'000'000'000};
+  load.limits.memory_bytes = 48ULL << 20U;
+  load.limits.split_bytes = 16ULL << 20U;
+  load.limits.split_object_max = 32ULL << 20U;
+  const testing::MergeDays days = testing::run_merge_days(load);
+  EXPECT_EQ(days.upload_puts, 477U) << "2 GB in uploads of 4 MiB";
+  EXPECT_GE(days.produced_bytes, load.bytes_max - days.upload_puts * load.partition_count) << "shares are whole bytes";
+  EXPECT_GE(days.deletes, 1U) << "garbage of the last minute";
+  EXPECT_EQ(days.lost_bytes, 0U);
 }
 
 TEST(MergePlan, ManyOddLoadsStayWithinTheirBounds) {

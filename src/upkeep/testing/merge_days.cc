@@ -14,6 +14,7 @@ constexpr std::uint64_t delete_batch_max = 1000;
 constexpr std::uint64_t list_page_max = 1000;
 constexpr std::uint64_t seconds_per_minute = 60;
 constexpr std::uint64_t seconds_per_hour = 3600;
+constexpr std::uint64_t us_per_second = 1'000'000;
 
 std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 
@@ -30,14 +31,20 @@ class Days {
   }
 
   MergeDays run() {
-    const std::uint64_t end_ms = std::uint64_t{load_.hours} * seconds_per_hour * 1000;
-    const std::uint64_t every_ms = std::min(load_.upload_bytes * 1000 / load_.bytes_per_second, load_.upload_age_s * 1000);
+    const std::uint64_t end_us = std::uint64_t{load_.hours} * seconds_per_hour * us_per_second;
+    const std::uint64_t full_us = load_.upload_bytes * us_per_second / load_.bytes_per_second;
+    const std::uint64_t age_us = load_.upload_age_s * us_per_second;
+    const std::uint64_t upload_bytes = full_us <= age_us ? load_.upload_bytes : load_.bytes_per_second * load_.upload_age_s;
+    const std::uint64_t every_us = std::min(full_us, age_us);
+    const std::uint64_t bytes_max = load_.bytes_max > 0 ? load_.bytes_max : UINT64_MAX;
     std::uint64_t minute = 0;
-    for (std::uint64_t now_ms = every_ms; now_ms <= end_ms; now_ms += every_ms) {
-      upload(every_ms);
+    for (std::uint64_t now_us = every_us; now_us <= end_us && days_.produced_bytes < bytes_max; now_us += every_us) {
+      upload(upload_bytes);
       merge();
-      for (; minute < now_ms / 1000 / seconds_per_minute; ++minute) each_minute(minute + 1);
+      for (; minute < now_us / us_per_second / seconds_per_minute; ++minute) each_minute(minute + 1);
     }
+    // What is unlinked by now would be deleted within the next minute.
+    days_.deletes += divide_up(std::exchange(garbage_, 0), delete_batch_max);
     days_.live_bytes_at_end = planner_.live_bytes();
     days_.lost_bytes = days_.produced_bytes - split_off_ - planner_.live_bytes();
     return days_;
@@ -46,11 +53,10 @@ class Days {
  private:
   model::ObjectId fresh_id() { return model::ObjectId{model::Uuid::from_random(1, ++ids_ << 8U)}; }
 
-  void upload(std::uint64_t every_ms) {
+  void upload(std::uint64_t bytes) {
     MergeObject object{.id = fresh_id()};
-    const auto bytes = static_cast<double>(load_.bytes_per_second) * static_cast<double>(every_ms) / 1000;
     for (std::uint32_t p = 0; p < load_.partition_count; ++p) {
-      const auto mine = static_cast<std::uint64_t>(bytes * share_[p]);
+      const auto mine = static_cast<std::uint64_t>(static_cast<double>(bytes) * share_[p] * uneven());
       next_[p] = next_[p] + 1;
       object.entries.push_back({.partition = p, .end = next_[p], .bytes = mine});
       object.size_bytes += mine;
@@ -60,6 +66,14 @@ class Days {
     ++stored_;
     add_known(object);
     planner_.add(std::move(object));
+  }
+
+  // 1 on average. Any sequence will do, if only each run has the same.
+  double uneven() {
+    if (load_.uneven_percent == 0) return 1;
+    dice_ = dice_ * 6364136223846793005U + 1442695040888963407U;
+    const double zero_to_two = static_cast<double>(dice_ >> 33U) / static_cast<double>(1U << 30U);
+    return 1 + (zero_to_two - 1) * load_.uneven_percent / 100;
   }
 
   void merge() {
@@ -111,6 +125,7 @@ class Days {
       const std::uint64_t objects = divide_up(part.bytes, load_.limits.split_object_max);
       days_.split_puts += objects;
       days_.manifest_puts += load_.manifest_puts;
+      days_.manifest_gets += load_.manifest_gets;
       stored_ += objects + load_.manifest_puts;
       drop(load_.manifest_puts);  // the pages that the new ones replace
       held_[part.partition] = part.covers_to;
@@ -142,6 +157,7 @@ class Days {
   std::vector<model::Offset> held_;  ///< covers_to
   std::map<model::ObjectId, std::vector<MergeEntry>> known_;
   std::uint64_t ids_ = 0;
+  std::uint64_t dice_ = 1;
   std::uint64_t garbage_ = 0;
   std::uint64_t stored_ = 0;
   std::uint64_t split_off_ = 0;
@@ -151,7 +167,8 @@ class Days {
 }  // namespace
 
 double MergeDays::calls_per_gb() const {
-  const std::uint64_t calls = upload_puts + tier_gets + tier_puts + split_gets + split_puts + manifest_puts + deletes;
+  const std::uint64_t calls =
+      upload_puts + tier_gets + tier_puts + split_gets + split_puts + manifest_puts + manifest_gets + deletes;
   return (static_cast<double>(calls) + sweep_lists) / gigabytes();
 }
 

@@ -55,9 +55,9 @@ class RecordingSink final : public ShardSink {
     last_error = why;
     if (!records.empty()) ++failed_groups;
   }
-  void memory_wanted(std::size_t) override {
+  bool memory_wanted(std::size_t) override {
     ++wanted;
-    if (on_wanted) on_wanted();
+    return on_wanted && on_wanted();
   }
 
   std::vector<Statement> stating;  ///< what the next groups must state
@@ -69,7 +69,7 @@ class RecordingSink final : public ShardSink {
   std::size_t groups = 0;
   std::size_t failed_groups = 0;
   std::size_t wanted = 0;
-  std::function<void()> on_wanted;
+  std::function<bool()> on_wanted;  ///< lets buffers go; false: there are none
 };
 
 /// One broker run on shared files: start it, append, crash it by destroying it after `abandon()`.

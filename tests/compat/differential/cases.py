@@ -155,6 +155,7 @@ def produce_stale_id(s):
     t = s.topic("gone")
     old = s.id(t)
     s.quiet("DeleteTopics", {"topics": [{"name": t}], "timeout_ms": 10000}, 6)
+    s.wait_gone(t)
     send(s, t, batch([b"a"]), named={"topic_id": old}, label="id of a deleted topic")
 
 

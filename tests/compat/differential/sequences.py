@@ -55,6 +55,7 @@ def play(s, seed, served):
             s.call("OffsetFetch", {"group_id": f"{s.side.tag}seq-{seed}", "topics": None if everything else [{"name": topic, "partition_indexes": [0, 1]}]}, version=pick(2, 7), label=f"{step}")
         elif size == 1:
             s.call("DeleteTopics", {"topic_names": [topic], "timeout_ms": 20000}, version=5, label=f"{step}")
+            s.wait_gone(topic)
             s.side.ids.pop(topic)
             s.topic(name=topic, partitions=2)
             for i in range(2):

@@ -137,6 +137,13 @@ class Session:
             assert time.monotonic() < deadline, seen
             time.sleep(0.01)
 
+    def wait_gone(self, name):
+        """After DeleteTopics: Kafka's controller answers before its broker has heard."""
+        deadline = time.monotonic() + ready_seconds_max
+        while self.quiet("Metadata", {"topics": [{"name": name}], "allow_auto_topic_creation": False}, 12)["topics"][0]["error_code"] != 3:
+            assert time.monotonic() < deadline, name
+            time.sleep(0.01)
+
     def id(self, name):
         return self.side.ids[name]
 

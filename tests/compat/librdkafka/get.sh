@@ -23,7 +23,7 @@ if [ ! -e "$complete" ]; then
   apt-get "${apt[@]}" -qq source librdkafka >&2
   rm -rf lists archives pkgcache.bin srcpkgcache.bin
   cd librdkafka-*/
-  { ./configure --disable-curl --disable-gssapi && make -j"$(nproc)" libs && make -j"$(nproc)" -C tests build; } > "$dir/build.log" 2>&1 ||
+  { CC="ccache gcc" CXX="ccache g++" ./configure --disable-curl --disable-gssapi && make -j"$(nproc)" libs && make -j"$(nproc)" -C tests build; } > "$dir/build.log" 2>&1 ||
     { tail -40 "$dir/build.log" >&2; exit 1; }
   # Without it 0053, 0101 and 0110 are built empty.
   grep -q '^#define WITH_RAPIDJSON 1' config.h || { echo "get.sh: rapidjson-dev is not installed" >&2; exit 1; }
