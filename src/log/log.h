@@ -244,9 +244,9 @@ class Shard {
   };
   [[nodiscard]] virtual Backlog backlog() const = 0;
   /// Takes up to max_bytes for one upload (one batch at least, when there is one), oldest partitions first, whole batches;
-  /// sorted by partition. The runs stay readable where they are; at most one collection is outstanding: it ends with
-  /// committed() or abandoned().
-  virtual std::vector<UploadRun> collect(std::uint64_t max_bytes) = 0;
+  /// sorted by partition. Works in steps: what is confirmed meanwhile waits for the next. The runs stay readable where they are; at
+  /// most one collection is outstanding: it ends with committed() or abandoned().
+  virtual runtime::Task<std::vector<UploadRun>> collect(std::uint64_t max_bytes) = 0;
   /// The object is committed: positions move to it, WAL places are released. entries: this shard's, with their blocks. A run
   /// that was collected and has no entry (its WAL place could not be read) stays un-uploaded, as if abandoned.
   virtual void committed(const meta::ObjectRecord& object, const std::vector<object::PartitionEntry>& entries) = 0;

@@ -384,11 +384,28 @@ TEST(LogStart, PlacesThatAnUploadReadsAreFreedWhenItEnds) {
   broker.create_topic();
   produce_numbered(broker, 0, 4);
   Shard& shard = broker.log->shard(runtime::ShardId(0));
-  ASSERT_EQ(shard.collect(UINT64_MAX).size(), 1U);
+  ASSERT_EQ(cluster.run(shard.collect(UINT64_MAX)).size(), 1U);
   EXPECT_EQ(broker.raise_log_start(4), Errc::none);
   EXPECT_EQ(broker.wal->live_count(), 4U) << "the upload may be reading them";
   shard.abandoned();
   EXPECT_EQ(broker.wal->live_count(), 0U);
+}
+
+TEST(LogStart, ThatRisesWhileAnUploadTakesItsBatchesEndsTheRunWithWhatWasTaken) {
+  Cluster cluster;
+  Broker broker(cluster);
+  broker.start();
+  broker.create_topic();
+  constexpr int count = 6000;
+  produce_numbered(broker, 0, count);
+  broker.begin_upload();
+  EXPECT_EQ(broker.raise_log_start(count - 100), Errc::none);
+  cluster.manual.drain();
+  EXPECT_EQ(broker.wal->live_count(), 100U) << "the object holds what was taken before, nothing behind the hole";
+  EXPECT_EQ(read_all(broker, count - 100), numbered(count - 100, count));
+  broker.upload();
+  EXPECT_EQ(broker.wal->live_count(), 0U);
+  EXPECT_EQ(read_all(broker, count - 100), numbered(count - 100, count));
 }
 
 struct Poll {

@@ -438,11 +438,11 @@ TEST(Upload, MayLeaveRunsOut) {
   broker.create_topic(1, 2);
   for (std::int32_t i = 0; i < 2; ++i) ASSERT_EQ(broker.produce(batch(), partition(1, i)).error, Errc::none);
   Shard& shard = broker.log->shard(runtime::ShardId(0));
-  const auto first = shard.collect(1);
+  const auto first = cluster.run(shard.collect(1));
   ASSERT_EQ(first.size(), 1U);
   shard.committed({}, {});
   EXPECT_EQ(broker.wal->live_count(), 2U);
-  const auto second = shard.collect(1);
+  const auto second = cluster.run(shard.collect(1));
   ASSERT_EQ(second.size(), 1U);
   EXPECT_NE(second.front().entry.partition, first.front().entry.partition);
   shard.abandoned();

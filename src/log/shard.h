@@ -65,7 +65,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
 
   // --- Shard ---
   [[nodiscard]] Backlog backlog() const override;
-  std::vector<UploadRun> collect(std::uint64_t max_bytes) override;
+  runtime::Task<std::vector<UploadRun>> collect(std::uint64_t max_bytes) override;
   void committed(const meta::ObjectRecord& object, const std::vector<object::PartitionEntry>& entries) override;
   void abandoned() override;
   wal::Appender& appender() override { return *appender_; }
@@ -103,6 +103,7 @@ class ShardLog final : public Shard, public wal::ShardSink {
     model::Offset end;
     std::map<model::ProducerId, model::Offset> open_at_end;
   };
+  class RunSummary;  // upload.cc
   /// The nodes of one long poll on this shard; unlinks them when it goes.
   struct WaitGroup {
     WaitGroup() = default;
@@ -128,6 +129,8 @@ class ShardLog final : public Shard, public wal::ShardSink {
   void unlist_backlog(Partition& p);
   void add_backlog(Partition& p, const TailRecord& record);
   void remove_backlog(Partition& p, std::uint64_t bytes);
+  runtime::Task<void> collect_run(PartitionPtr p, std::uint64_t max_bytes, std::uint64_t* total_bytes, UploadRun* run,
+                                  RunSummary* summary);
   void renew_dirty(Partition& p);
   runtime::Task<void> expire_producers();
 

@@ -200,6 +200,30 @@ TEST(Transactions, ProducersWithAnOpenOneAreNotForgotten) {
   EXPECT_EQ(broker.state().last_stable_offset, model::Offset(0));
 }
 
+TEST(Transactions, OneThatBeganBehindAnUploadThatIsUnderWayStaysOpenWhenTheLogStartPassesIt) {
+  Cluster cluster;
+  {
+    Broker broker(cluster);
+    broker.start();
+    broker.create_topic();
+    ASSERT_EQ(broker.produce(batch()).error, Errc::none);
+    ASSERT_EQ(broker.produce(batch({.producer = 1, .sequence = 0, .transactional = true})).error, Errc::none);
+    cluster.store.hold_puts = true;
+    broker.begin_upload(1);  // the first batch only
+    cluster.manual.drain();
+    ASSERT_EQ(broker.raise_log_start(2), Errc::none);
+    cluster.store.let_puts_go();
+    cluster.manual.drain();
+    ASSERT_EQ(broker.produce(batch({.producer = 1, .sequence = 1, .transactional = true})).error, Errc::none);
+    broker.upload();
+  }
+  Broker broker(cluster);
+  broker.start();
+  const ProducersOutcome all = cluster.run(broker.log->producers(partition(), cluster.manual.now()));
+  ASSERT_EQ(all.producers.size(), 1U);
+  EXPECT_EQ(all.producers.at(0).transaction_start, model::Offset(1)) << "as it began, not at what the last object holds of it";
+}
+
 TEST(DeleteRecords, MovesTheLogStartAsClientsAsk) {
   Cluster cluster;
   Broker broker(cluster);

@@ -1,13 +1,19 @@
 // The upload's side of a shard: what is to go out, and what an object's commit changes.
 #include <algorithm>
+#include <set>
 
 #include "log/shard.h"
 
 namespace weir::log {
 namespace {
 
+constexpr std::size_t collect_step_records = 256;  // at most 0.1 ms, their memory's first touch included
+constexpr std::size_t release_step_places = 512;
+
+}  // namespace
+
 // What a run of confirmed records says about producers and transactions.
-class RunSummary {
+class ShardLog::RunSummary {
  public:
   explicit RunSummary(const std::map<model::ProducerId, model::Offset>& open_before) : open_(open_before) {}
   void add(const TailRecord& record) {
@@ -59,6 +65,8 @@ class RunSummary {
   std::map<model::ProducerId, object::ProducerDelta> deltas_;
 };
 
+namespace {
+
 std::vector<object::EpochStart> epochs_within(const Partition& p, model::Offset from, model::Offset to) {
   std::vector<object::EpochStart> out;
   for (const object::EpochStart& epoch : p.epochs) {
@@ -77,36 +85,52 @@ Shard::Backlog ShardLog::backlog() const {
   return result;
 }
 
-std::vector<UploadRun> ShardLog::collect(std::uint64_t max_bytes) {
+// One partition's run. What else happens to the tail in between is seen: records only come behind what is taken, and when some
+// below a raised log start left before they were taken, the run ends with what was.
+runtime::Task<void> ShardLog::collect_run(PartitionPtr p, std::uint64_t max_bytes, std::uint64_t* total_bytes, UploadRun* run,
+                                          RunSummary* summary) {
+  const std::uint64_t left_bytes = max_bytes - *total_bytes;
+  const std::size_t waiting = p->tail.confirmed_count() - p->tail.uploaded_count();
+  const std::uint64_t waiting_bytes = p->backlog_bytes - waiting * record_overhead_bytes;
+  // All of them, or the share that fits when they are alike; a vector that grows moves a hundred thousand at once.
+  const double share = waiting_bytes <= left_bytes ? 1 : static_cast<double>(left_bytes) / static_cast<double>(waiting_bytes);
+  run->batches.reserve(static_cast<std::size_t>(static_cast<double>(waiting) * share) + 1);
+  for (std::size_t taken = 0; taken < waiting; ++taken) {
+    if (taken > 0 && taken % collect_step_records == 0) {
+      co_await runtime::give_way();
+      if (p->phase == Phase::removed || !p->has_backlog()) break;
+      if (p->tail[p->tail.uploaded_count()].base != run->batches.front().base_offset) break;
+    }
+    const TailRecord& record = p->tail[p->tail.uploaded_count() + taken];
+    if (*total_bytes > 0 && *total_bytes + record.size_bytes > max_bytes) break;
+    *total_bytes += record.size_bytes;
+    summary->add(record);
+    run->batches.push_back({.place = record.place,
+                            .memory = record.memory,
+                            .base_offset = record.base,
+                            .end_offset = record.end,
+                            .max_timestamp = record.max_timestamp});
+    run->entry.max_timestamp = std::max(run->entry.max_timestamp, record.max_timestamp);
+  }
+}
+
+runtime::Task<std::vector<UploadRun>> ShardLog::collect(std::uint64_t max_bytes) {
   ENSURE(!collecting_, "a collection is outstanding");
   collecting_ = true;
   std::vector<UploadRun> runs;
   std::uint64_t total = 0;
-  for (Partition* p = backlog_.front(); p != nullptr && total < max_bytes; p = backlog_.after(*p)) {
+  std::set<const Partition*>
+      seen;  // one that left the line and came back while others had their turn waits for the next upload
+  for (Partition* next = backlog_.front(); next != nullptr && total < max_bytes && seen.insert(next).second;) {
+    const PartitionPtr p = slots_[next->slot];
     UploadRun run;
     RunSummary summary(p->open_at_upload);
-    Collected collected{.partition = slots_[p->slot], .end = {}, .open_at_end = {}};
-    std::size_t until = p->tail.uploaded_count();
-    for (std::uint64_t bytes = total; until < p->tail.confirmed_count() && bytes < max_bytes; ++until)
-      bytes += p->tail[until].size_bytes;
-    run.batches.reserve(until - p->tail.uploaded_count());
-    for (std::size_t i = p->tail.uploaded_count(); i < p->tail.confirmed_count(); ++i) {
-      const TailRecord& record = p->tail[i];
-      if (total > 0 && total + record.size_bytes > max_bytes) break;
-      total += record.size_bytes;
-      collected.end = record.end;
-      summary.add(record);
-      run.batches.push_back({.place = record.place,
-                             .memory = record.memory,
-                             .base_offset = record.base,
-                             .end_offset = record.end,
-                             .max_timestamp = record.max_timestamp});
-    }
+    co_await collect_run(p, max_bytes, &total, &run, &summary);
     if (run.batches.empty()) break;
+    Collected collected{.partition = p, .end = run.batches.back().end_offset, .open_at_end = {}};
     run.entry.partition = p->id;
     run.entry.base_offset = run.batches.front().base_offset;
     run.entry.end_offset = collected.end;
-    for (const auto& batch : run.batches) run.entry.max_timestamp = std::max(run.entry.max_timestamp, batch.max_timestamp);
     run.entry.epochs = epochs_within(*p, run.entry.base_offset, run.entry.end_offset);
     if (p->transactions) run.entry.aborted = p->transactions->spans_closed_within(run.entry.base_offset, run.entry.end_offset);
     if (p->producers) {
@@ -118,10 +142,12 @@ std::vector<UploadRun> ShardLog::collect(std::uint64_t max_bytes) {
     collected.open_at_end = summary.take_open();
     runs.push_back(std::move(run));
     collected_.push_back(std::move(collected));
+    const Link<BacklogTag>& link = *p;
+    next = link.linked() ? backlog_.after(*p) : nullptr;
   }
   std::sort(runs.begin(), runs.end(),
             [](const UploadRun& a, const UploadRun& b) { return a.entry.partition < b.entry.partition; });
-  return runs;
+  co_return runs;
 }
 
 void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<object::PartitionEntry>& entries) {
@@ -130,7 +156,8 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
   const auto shared = std::make_shared<const meta::ObjectRecord>(object);
   std::map<model::TopicPartition, const object::PartitionEntry*> by_id;
   for (const object::PartitionEntry& entry : entries) by_id[entry.partition] = &entry;
-  std::vector<wal::Place> places;
+  std::vector<wal::Place> places;  // a few at a time: a hundred thousand would be fresh memory
+  places.reserve(release_step_places);
   for (Collected& collected : collected_) {
     Partition& p = *collected.partition;
     const auto in_object = by_id.find(p.id);
@@ -149,16 +176,20 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
       p.kept_statements[entry.end_offset] = shared;
     }
     p.drop_statements();
-    std::vector<wal::Place> freed = p.tail.uploaded(entry.end_offset);
+    // Their places are free at once: the object holds what lay there.
     std::uint64_t bytes = 0;
-    for (const wal::Place& place : freed) bytes += place.length_bytes + record_overhead_bytes;
-    tail_records_ -= freed.size();
-    if (places.empty()) {
-      places = std::move(freed);  // the usual case of a large upload: one partition, a hundred thousand places
-    } else {
-      places.insert(places.end(), freed.begin(), freed.end());
-    }
-    p.open_at_upload = std::move(collected.open_at_end);
+    std::size_t count = 0;
+    p.tail.uploaded(entry.end_offset, [&](const wal::Place& place) {
+      bytes += place.length_bytes + record_overhead_bytes;
+      ++count;
+      places.push_back(place);
+      if (places.size() < release_step_places) return;
+      appender_->release(places);
+      places.clear();
+    });
+    tail_records_ -= count;
+    // A log start that went beyond the run has counted what is behind the run too (note_dropped_transactions).
+    if (p.log_start <= entry.end_offset) p.open_at_upload = std::move(collected.open_at_end);
     remove_backlog(p, bytes);
     if (p.has_backlog()) {  // what is left came after the collection, or did not fit into it
       unlist_backlog(p);
@@ -169,8 +200,8 @@ void ShardLog::committed(const meta::ObjectRecord& object, const std::vector<obj
     p.check();
   }
   ENSURE(by_id.empty(), "{} entries are committed that were not collected", by_id.size());
+  if (!places.empty()) appender_->release(places);
   abandoned();
-  release_places(places);
   room_.pulse();
 }
 

@@ -16,6 +16,8 @@ constexpr std::size_t combine_bytes_min = 16U << 10U;
 // Runs of smaller batches that do not adjoin in memory are copied together: a piece costs 32 bytes here, an iovec and a
 // reference later, which for a 100-byte batch is more than the copy.
 constexpr std::size_t copy_bytes_max = 2U << 10U;
+// Of one piece at a time: those that adjoin in memory may be a whole block.
+constexpr std::size_t copy_step_bytes = 32U << 10U;
 // The time index gets a point at most this often while the running maximum rises.
 constexpr std::uint64_t time_index_interval_bytes = 64U << 10U;
 
@@ -35,34 +37,6 @@ std::size_t block_end(const std::vector<InputBatch>& batches, std::size_t from) 
     ++to;
   }
   return to;
-}
-
-// The pieces of one block's payload, emptying the batches: those that adjoin in memory are one piece; then runs of pieces up to
-// copy_max_bytes each are copied together.
-void append_pieces(std::span<InputBatch> batches, std::size_t copy_max_bytes, bytes::BufferList& into) {
-  bytes::BufferList shared;
-  for (InputBatch& batch : batches) {
-    if (shared.empty() || !shared.back().try_extend(batch.payload)) shared.push_back(batch.payload);
-    batch.payload = bytes::Buffer();
-  }
-  for (std::size_t i = 0; i < shared.size();) {
-    std::size_t to = i;
-    std::size_t run_bytes = 0;
-    while (to < shared.size() && shared[to].size() <= copy_max_bytes) run_bytes += shared[to++].size();
-    const bool worth_it = to - i > 1 || (to > i && copy_max_bytes > copy_bytes_max);
-    if (!worth_it) {
-      into.push_back(std::move(shared[i++]));
-      continue;
-    }
-    bytes::SlabRef slab = bytes::SlabRef::allocate(run_bytes);
-    std::size_t at = 0;
-    for (; i < to; ++i) {
-      std::memcpy(slab.writable().data() + at, shared[i].data(), shared[i].size());
-      at += shared[i].size();
-      shared[i] = bytes::Buffer();
-    }
-    into.emplace_back(std::move(slab), 0, run_bytes);
-  }
 }
 
 std::vector<TimeIndexEntry> make_time_index(const std::vector<InputBatch>& batches) {
@@ -129,43 +103,95 @@ void Builder::begin_blocks(PartitionEntry entry, std::vector<InputBatch> batches
 
 bool Builder::add_blocks(std::uint64_t bytes_max) {
   ENSURE(!batches_.empty(), "blocks without a partition");
-  const std::uint64_t before_bytes = entry_.payload_bytes;
-  while (next_batch_ < batches_.size()) {
-    const std::size_t to = block_end(batches_, next_batch_);
-    add_block(next_batch_, to);
-    next_batch_ = to;
-    if (entry_.payload_bytes - before_bytes >= bytes_max) break;
+  const std::uint64_t end = worked_bytes_ + std::min(bytes_max, UINT64_MAX - worked_bytes_);
+  while (worked_bytes_ < end) {
+    if (!block_ && next_batch_ == batches_.size()) {
+      footer_.entries.push_back(std::move(entry_));
+      entry_ = {};
+      batches_.clear();
+      return true;
+    }
+    if (!block_) begin_block();
+    if (next_batch_ < block_->end_batch) {
+      take_batch();
+      if (next_batch_ == block_->end_batch) end_batches();
+    } else {
+      place_piece();
+    }
   }
-  if (next_batch_ < batches_.size()) return false;
-  footer_.entries.push_back(std::move(entry_));
-  entry_ = {};
-  batches_.clear();
-  return true;
+  return false;
 }
 
-// The batches [from, to) as one block.
-void Builder::add_block(std::size_t from, std::size_t to) {
-  BlockRef ref{.position = position_, .base_offset = batches_[from].base_offset, .end_offset = batches_[to - 1].end_offset};
-  std::uint64_t payload_bytes = 0;
-  for (std::size_t i = from; i < to; ++i) {
-    ENSURE(i == 0 || batches_[i].base_offset >= batches_[i - 1].end_offset, "batches of a partition must ascend");
-    ENSURE(batches_[i].base_offset < batches_[i].end_offset && !batches_[i].payload.empty(), "an empty batch");
-    payload_bytes += batches_[i].payload.size();
-    ref.payload_crc = extend_crc(ref.payload_crc, batches_[i]);
-    ref.max_timestamp = std::max(ref.max_timestamp, batches_[i].max_timestamp);
-  }
-  ENSURE(payload_bytes <= UINT32_MAX - block_header_bytes, "a block of {} bytes", payload_bytes);
-  ref.payload_bytes = static_cast<std::uint32_t>(payload_bytes);
+void Builder::begin_block() {
+  Block block;
+  block.end_batch = block_end(batches_, next_batch_);
+  block.ref = {.position = position_,
+               .base_offset = batches_[next_batch_].base_offset,
+               .end_offset = batches_[block.end_batch - 1].end_offset};
+  block_ = std::move(block);
+}
+
+void Builder::take_batch() {
+  InputBatch& batch = batches_[next_batch_];
+  ENSURE(next_batch_ == 0 || batch.base_offset >= batches_[next_batch_ - 1].end_offset, "batches of a partition must ascend");
+  ENSURE(batch.base_offset < batch.end_offset && !batch.payload.empty(), "an empty batch");
+  ENSURE(batch.payload.size() <= UINT32_MAX - block_header_bytes - block_->ref.payload_bytes, "a block of more than 4 GiB");
+  BlockRef& ref = block_->ref;
+  ref.payload_crc = extend_crc(ref.payload_crc, batch);
+  ref.payload_bytes += static_cast<std::uint32_t>(batch.payload.size());
+  ref.max_timestamp = std::max(ref.max_timestamp, batch.max_timestamp);
+  worked_bytes_ += batch.payload.size();
+  bytes::BufferList& pieces = block_->pieces;
+  if (pieces.empty() || !pieces.back().try_extend(batch.payload)) pieces.push_back(batch.payload);
+  batch.payload = bytes::Buffer();
+  ++next_batch_;
+}
+
+// The header states the whole payload, so it is written once all batches are known, before their pieces.
+void Builder::end_batches() {
+  const BlockRef& ref = block_->ref;
   bytes::Buffer header = to_buffer(layout::encode_block_header(footer_.identity, entry_.partition, ref));
   const std::uint32_t header_crc = bytes::crc32c(header.view());
   append(std::move(header), header_crc);
-  append_pieces(std::span(batches_).subspan(from, to - from), copy_payloads_ ? SIZE_MAX : copy_bytes_max, body_);
-  crc_ = bytes::crc32c_combine(crc_, ref.payload_crc, payload_bytes);
-  position_ += payload_bytes;
-  payload_bytes_ += payload_bytes;
-  entry_.payload_bytes += payload_bytes;
+  crc_ = bytes::crc32c_combine(crc_, ref.payload_crc, ref.payload_bytes);
+  position_ += ref.payload_bytes;
+  payload_bytes_ += ref.payload_bytes;
+  entry_.payload_bytes += ref.payload_bytes;
   entry_.max_timestamp = std::max(entry_.max_timestamp, ref.max_timestamp);
   entry_.blocks.push_back(ref);
+}
+
+// One piece goes to the body as it is, or as part of a run of small ones into a copy of them all. With the last the block ends.
+void Builder::place_piece() {
+  Block& block = *block_;
+  const std::size_t copy_max_bytes = copy_payloads_ ? SIZE_MAX : copy_bytes_max;
+  if (block.next_piece == block.end_of_run) {
+    std::size_t to = block.next_piece;
+    std::size_t run_bytes = 0;
+    while (to < block.pieces.size() && block.pieces[to].size() <= copy_max_bytes) run_bytes += block.pieces[to++].size();
+    const bool worth_it = to - block.next_piece > 1 || (to > block.next_piece && copy_payloads_);
+    if (worth_it) {
+      block.end_of_run = to;
+      block.slab = bytes::SlabRef::allocate(run_bytes);
+      block.slab_filled = 0;
+    }
+  }
+  bytes::Buffer& piece = block.pieces[block.next_piece];
+  if (block.next_piece == block.end_of_run) {
+    body_.push_back(std::move(piece));
+    block.end_of_run = ++block.next_piece;
+  } else {
+    const std::size_t part = std::min(piece.size() - block.piece_copied, copy_step_bytes);
+    std::memcpy(block.slab.writable().data() + block.slab_filled, piece.data() + block.piece_copied, part);
+    block.slab_filled += part;
+    block.piece_copied += part;
+    worked_bytes_ += part;
+    if (block.piece_copied < piece.size()) return;
+    block.piece_copied = 0;
+    piece = bytes::Buffer();
+    if (++block.next_piece == block.end_of_run) body_.emplace_back(std::move(block.slab), 0, block.slab_filled);
+  }
+  if (block.next_piece == block.pieces.size()) block_.reset();
 }
 
 Builder::Finished Builder::finish() && {

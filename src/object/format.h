@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -128,7 +129,7 @@ class Builder {
   /// (one at least, ascending; the last ends at entry.end_offset).
   void add_partition(PartitionEntry entry, std::vector<InputBatch> batches);
   /// The same in steps, for a caller that must give way in between: begin, then steps until one says that the partition is whole.
-  /// A step appends blocks until they hold `bytes_max` of payload, one block at least (block_payload_bytes_max, or one batch).
+  /// A step reads and copies up to `bytes_max` of payload and one batch more.
   void begin_partition(PartitionEntry entry, std::vector<InputBatch> batches);
   /// As begin_partition(), from whole blocks of other objects, whose checks have passed: their CRCs are combined, nothing is read
   /// again, small neighbours become one block. The time index is the entry's.
@@ -148,10 +149,26 @@ class Builder {
   };
   [[nodiscard]] Finished finish() &&;
   [[nodiscard]] std::uint64_t payload_bytes() const { return payload_bytes_; }
+  /// What the steps up to now have worked on: each payload byte counts once for its checksum and once more where it is copied.
+  [[nodiscard]] std::uint64_t worked_bytes() const { return worked_bytes_; }
 
  private:
+  /// The block that steps are making: first its batches are looked at, then its pieces go to the body.
+  struct Block {
+    BlockRef ref;
+    std::size_t end_batch = 0;     ///< behind its last
+    bytes::BufferList pieces;      ///< of its payload; those that adjoin in memory are one
+    std::size_t next_piece = 0;    ///< the first that is not in the body yet
+    std::size_t piece_copied = 0;  ///< bytes of it
+    std::size_t end_of_run = 0;    ///< pieces up to here go into `slab`
+    bytes::SlabRef slab;
+    std::size_t slab_filled = 0;
+  };
   void append(bytes::Buffer piece, std::uint32_t piece_crc);
-  void add_block(std::size_t from, std::size_t to);
+  void begin_block();
+  void take_batch();
+  void end_batches();
+  void place_piece();
   Footer footer_;
   PartitionEntry entry_;             ///< of the partition under way
   std::vector<InputBatch> batches_;  ///< of it; empty between partitions
@@ -159,6 +176,8 @@ class Builder {
   bytes::BufferList body_;
   std::uint64_t position_ = 0;
   std::uint64_t payload_bytes_ = 0;
+  std::uint64_t worked_bytes_ = 0;
+  std::optional<Block> block_;
   std::uint32_t crc_ = 0;
   bool copy_payloads_ = false;
 };

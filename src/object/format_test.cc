@@ -206,6 +206,49 @@ TEST(ObjectFormat, BlocksAreCutAtTheirLimit) {
   EXPECT_EQ(bytes::crc32c(flatten(built.body)), built.crc32c);
 }
 
+TEST(ObjectFormat, StepsMakeTheSameObjectAndAreShort) {
+  constexpr std::size_t step_bytes = 32U << 10U;
+  // Small ones that do not adjoin, then some that do and some large ones; several blocks.
+  const auto batches = [] {
+    std::vector<InputBatch> out;
+    std::int64_t offset = 0;
+    const auto add = [&](bytes::Buffer payload) {
+      const std::uint32_t crc = bytes::crc32c(payload.view());
+      out.push_back({.payload = std::move(payload),
+                     .payload_crc = crc,
+                     .base_offset = model::Offset(offset),
+                     .end_offset = model::Offset(offset + 1)});
+      ++offset;
+    };
+    for (std::size_t i = 0; i < 3000; ++i) add(payload_of(i % 7 * 100 + 100, static_cast<std::uint32_t>(i)));
+    const bytes::Buffer home = payload_of(1U << 20U, 3);
+    for (std::size_t i = 0; i < 1000; ++i) add(home.slice(i * 1000, 1000));
+    for (std::size_t i = 0; i < 20; ++i) add(payload_of(60000, static_cast<std::uint32_t>(i)));
+    return out;
+  };
+  for (const bool copy : {false, true}) {
+    Builder at_once(identity, id_of<model::SessionId>(200), model::CommitNumber(1));
+    at_once.copy_payloads(copy);
+    at_once.add_partition(entry_of(1, 0, 0, 4020), batches());
+    Builder in_steps(identity, id_of<model::SessionId>(200), model::CommitNumber(1));
+    in_steps.copy_payloads(copy);
+    in_steps.begin_partition(entry_of(1, 0, 0, 4020), batches());
+    std::size_t steps = 1;
+    for (std::uint64_t before = 0; !in_steps.add_blocks(step_bytes); ++steps) {
+      EXPECT_LE(in_steps.worked_bytes() - before, step_bytes + 60000) << "one batch more at most";
+      before = in_steps.worked_bytes();
+    }
+    EXPECT_GT(steps, in_steps.payload_bytes() / (step_bytes + 60000));
+    EXPECT_EQ(in_steps.worked_bytes() == in_steps.payload_bytes() * 2, copy);
+    const Builder::Finished one = std::move(at_once).finish();
+    const Builder::Finished other = std::move(in_steps).finish();
+    EXPECT_EQ(flatten(one.body), flatten(other.body));
+    EXPECT_EQ(one.crc32c, other.crc32c);
+    EXPECT_EQ(bytes::crc32c(flatten(other.body)), other.crc32c);
+    EXPECT_EQ(one.footer, other.footer);
+  }
+}
+
 TEST(ObjectFormat, TimeIndexAnswersFirstAtOrAfter) {
   // Timestamps that go back: every point is a place where the running maximum rose, and the last is the maximum.
   std::vector<InputBatch> batches;

@@ -8,6 +8,7 @@
 // Tests:      store/check_test.cc (honest and cheating stores)
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@ namespace weir::store {
 /// What a check that was cut off left behind stands below this, and may go.
 inline constexpr std::string_view check_prefix = "weir-check/";
 inline constexpr std::size_t check_body_bytes = std::size_t{5} << 20U;
+inline constexpr std::size_t check_calls_max = 500;  ///< above what it makes when nothing is repeated
 inline constexpr int check_race_rounds = 5;
 inline constexpr int check_race_writers = 6;
 inline constexpr int check_list_objects = 25;

@@ -61,7 +61,8 @@ Result<S3Options> s3_options(const S3StoreUrl& url, const std::map<std::string, 
 }
 
 Task<Result<std::unique_ptr<ObjectStore>>> open_store(std::string url, std::map<std::string, std::string> environment,
-                                                      const runtime::Runtime& doors) {
+                                                      const runtime::Runtime& doors,
+                                                      std::optional<std::size_t> retry_burst_max) {
   StoreUrl parsed;
   WEIR_CO_TRY_ASSIGN(parsed, parse_store_url(url));
   if (const auto* file = std::get_if<FileStoreUrl>(&parsed))
@@ -69,6 +70,7 @@ Task<Result<std::unique_ptr<ObjectStore>>> open_store(std::string url, std::map<
   const auto& s3_url = std::get<S3StoreUrl>(parsed);
   S3Options options;
   WEIR_CO_TRY_ASSIGN(options, s3_options(s3_url, environment));
+  if (retry_burst_max) options.limits.retry_burst_max = *retry_burst_max;
   auto credentials = s3::make_credential_chain(
       {.environment = std::move(environment), .profile = s3_url.profile, .region = options.region}, doors);
   co_return make_s3_store(std::move(options), std::move(credentials), doors);

@@ -31,7 +31,7 @@ Task<bool> done(Task<void> task) {
 class ExtentShard final : public log::Shard {
  public:
   [[nodiscard]] Backlog backlog() const override { return {}; }
-  std::vector<log::UploadRun> collect(std::uint64_t) override { return {}; }
+  Task<std::vector<log::UploadRun>> collect(std::uint64_t) override { co_return std::vector<log::UploadRun>{}; }
   void committed(const meta::ObjectRecord&, const std::vector<object::PartitionEntry>&) override {}
   void abandoned() override {}
   wal::Appender& appender() override { std::abort(); }

@@ -400,7 +400,8 @@ TEST_F(UploaderTest, MemoryThatDoesNotMatchItsChecksumIsReplacedByTheWal) {
   // Large enough for its CRC to be combined, not computed: the checksum that goes with the PUT is the true one.
   std::string content(64U << 10U, 'a');
   shard().append(p0, content);
-  const_cast<std::byte*>(shard().collect(1U << 20U).at(0).batches.at(0).memory.data())[100] = std::byte{'b'};
+  const auto runs = world_.run(shard().collect(1U << 20U));
+  const_cast<std::byte*>(runs.at(0).batches.at(0).memory.data())[100] = std::byte{'b'};
   shard().abandoned();
   pass(seconds(62));
   EXPECT_EQ(stored(p0), content);

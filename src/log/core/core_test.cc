@@ -31,6 +31,11 @@ TEST(Ring, BehavesAsADeque) {
       EXPECT_EQ(ring.pop_front(), model.front());
       model.pop_front();
     }
+    if (i % 997 == 996) {
+      const std::size_t count = (state >> 20U) % (model.size() + 1);
+      ring.drop_front(count);
+      model.erase(model.begin(), model.begin() + static_cast<std::ptrdiff_t>(count));
+    }
     ASSERT_EQ(ring.size(), model.size());
     if (!model.empty()) {
       ASSERT_EQ(ring.front(), model.front());
@@ -60,7 +65,10 @@ TEST(Tail, FindsAndMovesAlong) {
   EXPECT_EQ(tail.find(Offset(35)), 3U);
   EXPECT_EQ(tail.find(Offset(99)), 9U);
   EXPECT_EQ(tail.find(Offset(100)), tail.size());
-  EXPECT_EQ(tail.uploaded(Offset(45)).size(), 4U) << "whole records only";
+  std::vector<std::uint32_t> freed;
+  const auto free = [&](const wal::Place& place) { freed.push_back(place.offset_bytes); };
+  tail.uploaded(Offset(45), free);
+  EXPECT_EQ(freed, (std::vector<std::uint32_t>{0, 10, 20, 30})) << "whole records only";
   EXPECT_EQ(tail.uploaded_count(), 4U);
   EXPECT_EQ(tail.size(), 10U) << "kept for its memory";
   tail.drop_memory(0);
@@ -70,7 +78,9 @@ TEST(Tail, FindsAndMovesAlong) {
   EXPECT_EQ(tail.uploaded_count(), 0U) << "an uploaded record leaves with all before it";
   tail.drop_memory(0);
   EXPECT_EQ(tail.size(), 6U) << "not uploaded: only the WAL has it now";
-  EXPECT_EQ(tail.uploaded(Offset(60)).size(), 2U);
+  freed.clear();
+  tail.uploaded(Offset(60), free);
+  EXPECT_EQ(freed, (std::vector<std::uint32_t>{40, 50}));
   EXPECT_EQ(tail[0].base, Offset(50)) << "uploaded and without memory: gone; with memory: kept";
   EXPECT_EQ(tail.drop_below(Offset(75)).size(), 1U) << "only the one that no object holds";
   EXPECT_EQ(tail[0].base, Offset(70));

@@ -9,6 +9,7 @@
 //             so a push moves at most chunk_slots_max elements and one pointer per chunk.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -46,6 +47,22 @@ class Ring {
     if (chunk_of(head_) != chunk) chunks_[chunk].reset();
     maybe_shrink();
     return value;
+  }
+  /// Lets go of the first `count`; whole chunks at once.
+  void drop_front(std::size_t count) {
+    ENSURE(count <= size_, "{} leave a ring of {}", count, size_);
+    while (count > 0) {
+      const std::size_t in_chunk = std::min(count, chunk_slots() - (head_ & (chunk_slots() - 1)));
+      if (chunks_.size() > 1 && in_chunk == chunk_slots()) {
+        chunks_[chunk_of(head_)].reset();
+        head_ = (head_ + in_chunk) & (chunks_.size() * chunk_slots() - 1);
+        size_ -= in_chunk;
+      } else {
+        for (std::size_t i = 0; i < in_chunk; ++i) (void)pop_front();
+      }
+      count -= in_chunk;
+    }
+    maybe_shrink();
   }
   T pop_back() {
     ENSURE(size_ > 0, "pop of an empty ring");

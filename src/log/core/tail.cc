@@ -24,44 +24,26 @@ std::size_t Tail::find_number(std::uint64_t number) const {
   return at < size() && records_[at].number == number ? at : size();
 }
 
-void Tail::pop_front() {
-  records_.pop_front();
-  ENSURE(confirmed_count_ > 0, "an unconfirmed record left the front");
-  --confirmed_count_;
-  if (uploaded_count_ > 0) --uploaded_count_;
-}
-
-void Tail::drop_bare_uploaded() {
-  while (uploaded_count_ > 0 && records_.front().memory.empty()) pop_front();
-}
-
-std::vector<wal::Place> Tail::uploaded(model::Offset end) {
-  std::size_t last = uploaded_count_;
-  while (last < confirmed_count_ && records_[last].end <= end) ++last;
-  std::vector<wal::Place> places;
-  places.reserve(last - uploaded_count_);
-  while (uploaded_count_ < confirmed_count_ && records_[uploaded_count_].end <= end) {
-    places.push_back(records_[uploaded_count_].place);
-    ++uploaded_count_;
-  }
-  drop_bare_uploaded();
-  return places;
+void Tail::drop_front(std::size_t count) {
+  ENSURE(count <= confirmed_count_, "an unconfirmed record left the front");
+  records_.drop_front(count);
+  confirmed_count_ -= count;
+  uploaded_count_ -= std::min(uploaded_count_, count);
 }
 
 void Tail::drop_memory(std::size_t index) {
   ENSURE(index < confirmed_count_, "the memory of an unconfirmed record is its only home");
   records_[index].memory = {};
-  if (index < uploaded_count_) {
-    for (std::size_t i = 0; i <= index; ++i) pop_front();
-  }
+  if (index < uploaded_count_) drop_front(index + 1);
 }
 
 std::vector<wal::Place> Tail::drop_below(model::Offset log_start) {
   std::vector<wal::Place> places;
-  while (confirmed_count_ > 0 && records_.front().end <= log_start) {
-    if (uploaded_count_ == 0) places.push_back(records_.front().place);
-    pop_front();
+  std::size_t count = 0;
+  for (; count < confirmed_count_ && records_[count].end <= log_start; ++count) {
+    if (count >= uploaded_count_) places.push_back(records_[count].place);
   }
+  drop_front(count);
   return places;
 }
 

@@ -60,8 +60,21 @@ class Tail {
   /// Index of the record that holds `offset`, or size().
   [[nodiscard]] std::size_t find(model::Offset offset) const;
   [[nodiscard]] std::size_t find_number(std::uint64_t number) const;
-  /// Marks confirmed records below `end` as uploaded; gives their places. Those without memory leave.
-  std::vector<wal::Place> uploaded(model::Offset end);
+  /// Marks confirmed records below `end` as uploaded; `take(place)` gets the place of each, in order. Those without memory leave.
+  template <class Take>
+  void uploaded(model::Offset end, Take take) {
+    std::size_t bare_count = 0;  // at the front; when an uploaded one is kept, there are none
+    for (; uploaded_count_ < confirmed_count_; ++uploaded_count_) {
+      const TailRecord& record = records_[uploaded_count_];
+      if (record.end > end) break;
+      if (record.memory.empty()) {
+        ENSURE(bare_count == uploaded_count_, "a record without memory behind one with memory");
+        ++bare_count;
+      }
+      take(record.place);
+    }
+    drop_front(bare_count);
+  }
   /// Lets go of a confirmed record's memory; an uploaded one leaves with all before it.
   void drop_memory(std::size_t index);
   /// Removes confirmed records that end at or below `log_start`; gives the places of those that were not uploaded.
@@ -70,8 +83,7 @@ class Tail {
   [[nodiscard]] std::size_t first_at_or_after(base::WallMs timestamp) const;
 
  private:
-  void pop_front();
-  void drop_bare_uploaded();
+  void drop_front(std::size_t count);
   Ring<TailRecord> records_;
   std::size_t uploaded_count_ = 0;
   std::size_t confirmed_count_ = 0;

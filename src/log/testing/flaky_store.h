@@ -21,11 +21,17 @@ class FlakyStore final : public store::ObjectStore {
     hold_gets = false;
     held_.pulse();
   }
+  bool hold_puts = false;  ///< they wait until let_puts_go()
+  void let_puts_go() {
+    hold_puts = false;
+    held_.pulse();
+  }
   store::Multipart* uploads = nullptr;  ///< instead of the inner store's
   std::size_t get_count = 0;
   std::uint64_t get_bytes = 0;  ///< that they gave
 
   runtime::Task<base::Result<void>> put(std::string key, bytes::BufferList body, store::PutOptions options) override {
+    while (hold_puts) (void)co_await held_.wait();
     if (down || puts_left == 0) co_return base::fail(base::ErrorKind::retry, "the store is down");
     if (puts_left != SIZE_MAX) --puts_left;
     co_return co_await inner_.put(std::move(key), std::move(body), options);

@@ -203,8 +203,15 @@ class Broker {
       ASSERT_TRUE(cluster_.manual.run(upload_shard(this, runtime::ShardId(i), max_bytes), runtime::ShardId(i)));
     }
   }
+  /// Begins an upload of shard 0 that goes on beside what follows.
+  void begin_upload(std::uint64_t max_bytes = UINT64_MAX) {
+    cluster_.manual.doors.shards[0]->post([this, max_bytes] { scope.spawn("upload", finish_upload(this, max_bytes)); });
+  }
 
  private:
+  static runtime::Task<void> finish_upload(Broker* broker, std::uint64_t max_bytes) {
+    EXPECT_TRUE(co_await upload_shard(broker, runtime::ShardId(0), max_bytes));
+  }
   static runtime::Task<void> produce_into(Log* log, std::shared_ptr<Produced> produced, ProduceRequest request) {
     produced->outcome = co_await log->produce(request);
   }
@@ -256,7 +263,7 @@ class Broker {
   static runtime::Task<bool> upload_shard(Broker* broker, runtime::ShardId shard_id, std::uint64_t max_bytes) {
     Cluster& cluster = broker->cluster_;
     Shard& shard = broker->log->shard(shard_id);
-    std::vector<UploadRun> runs = shard.collect(max_bytes);
+    std::vector<UploadRun> runs = co_await shard.collect(max_bytes);
     if (runs.empty()) {
       shard.abandoned();
       co_return true;

@@ -89,7 +89,7 @@ class FakeShard final : public log::Shard {
     }
     return backlog;
   }
-  std::vector<log::UploadRun> collect(std::uint64_t max_bytes) override {
+  runtime::Task<std::vector<log::UploadRun>> collect(std::uint64_t max_bytes) override {
     EXPECT_FALSE(outstanding) << "two collections at a time";
     outstanding = true;
     std::vector<log::UploadRun> runs;
@@ -109,7 +109,7 @@ class FakeShard final : public log::Shard {
       run.entry.epochs = {{.epoch = model::LeaderEpoch(1), .start = model::Offset(0)}};
       runs.push_back(std::move(run));
     }
-    return runs;
+    co_return runs;
   }
   void committed(const meta::ObjectRecord& object, const std::vector<object::PartitionEntry>& entries) override {
     EXPECT_TRUE(outstanding);
