@@ -53,8 +53,11 @@ runtime::Task<Refusal> judge(Call& call, std::int8_t type, std::string_view key)
       if (!allowed(call, security::Operation::describe, security::ResourceType::transactional_id, key)) {
         co_return Refusal{.error = ErrorCode::transactional_id_authorization_failed};
       }
-      // Not "not available": clients would ask again and again.
-      co_return Refusal{.error = ErrorCode::unsupported_version, .message = "Transactions are not served by this version."};
+      // Not "not available": clients would ask again and again. librdkafka, which asks in the older versions, does so for every error but
+      // a missing authorization, and then shows the message; the Java client, which asks in the newer ones, shows it for any.
+      co_return Refusal{.error = call.ctx.api_version < batched_version ? ErrorCode::transactional_id_authorization_failed
+                                                                        : ErrorCode::unsupported_version,
+                        .message = "Transactions are not served by this version of weir."};
     case KeyType::share:
       if (call.ctx.api_version < share_version || !is_share_key(key)) co_return Refusal{.error = ErrorCode::invalid_request};
       co_return Refusal{.error = ErrorCode::unsupported_version, .message = "Share groups are not served by this version."};

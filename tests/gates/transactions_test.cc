@@ -4,6 +4,7 @@
 #include "cases.h"
 #include "model/records.h"
 #include "wire/api_versions.h"
+#include "wire/find_coordinator.h"
 #include "wire/init_producer_id.h"
 #include "wire/list_offsets.h"
 #include "wire/produce.h"
@@ -39,6 +40,16 @@ ErrorCode produce(Gate& gate, bool transactional, std::optional<std::string_view
 TEST(TransactionalRequests, AreRefusedAtOnceAndLeaveNothing) {
   Gate gate;
   gate.authorizer.allow_all();
+  wire::FindCoordinatorRequest find;
+  find.key_type = 1;
+  find.key = "mine";
+  const auto older = gate.client.ask<wire::FindCoordinatorResponse>(find, 2);
+  EXPECT_EQ(older->error_code, ErrorCode::transactional_id_authorization_failed) << "the one that ends librdkafka's asking";
+  EXPECT_NE(older->error_message->find("not served"), std::string::npos);
+  find.coordinator_keys = {"mine"};
+  const auto newer = gate.client.ask<wire::FindCoordinatorResponse>(find, 4);
+  EXPECT_EQ(newer->coordinators.at(0).error_code, ErrorCode::unsupported_version);
+  EXPECT_NE(newer->coordinators.at(0).error_message->find("not served"), std::string::npos);
   wire::InitProducerIdRequest init;
   init.transactional_id = "mine";
   init.transaction_timeout_ms = 60'000;

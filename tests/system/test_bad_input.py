@@ -1,4 +1,5 @@
 """Bad input: a clear error or a refusal to start that says why; other connections are served; nothing is lost."""
+import logging
 import pathlib
 import random
 import resource
@@ -8,6 +9,7 @@ import struct
 import subprocess
 import time
 
+import confluent_kafka
 import pytest
 from harness import Broker, binary, broker, run
 
@@ -191,3 +193,14 @@ def test_a_full_disk_holds_produces_back_and_heals(tmp_path):
             assert out.count(b"\n") >= acknowledged
     finally:
         run("umount", "-l", str(disk), check=False)
+
+
+def test_a_transactional_producer_is_refused_at_once(tmp_path):
+    """librdkafka asks again and again for a coordinator of transactions unless it is told that it may not."""
+    with broker(tmp_path) as b:
+        producer = confluent_kafka.Producer({"bootstrap.servers": b.address, "transactional.id": "mine", "logger": logging.getLogger("refused")})
+        begun = time.monotonic()
+        with pytest.raises(confluent_kafka.KafkaException, match="Transactions are not served"):
+            producer.init_transactions(60)
+        assert time.monotonic() - begun < 30
+        produce_and_read(b, "t", "x")
