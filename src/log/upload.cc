@@ -119,8 +119,8 @@ runtime::Task<std::vector<UploadRun>> ShardLog::collect(std::uint64_t max_bytes)
   collecting_ = true;
   std::vector<UploadRun> runs;
   std::uint64_t total = 0;
-  std::set<const Partition*>
-      seen;  // one that left the line and came back while others had their turn waits for the next upload
+  // One that left the line and came back while others had their turn waits for the next upload.
+  std::set<const Partition*> seen;
   for (Partition* next = backlog_.front(); next != nullptr && total < max_bytes && seen.insert(next).second;) {
     const PartitionPtr p = slots_[next->slot];
     UploadRun run;
